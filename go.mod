@@ -1,0 +1,3 @@
+module lexigram.dev/events
+
+go 1.26

@@ -1,0 +1,106 @@
+package observe
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Append tells of one append to a store.
+type Append struct {
+	Stream    string // the first stream of the commit
+	Streams   int    // how many streams
+	Events    int
+	Duplicate bool
+	Took      time.Duration
+	Err       error // nil: stored
+}
+
+// AppendHook is called after each append.
+type AppendHook interface {
+	OnAppend(ctx context.Context, a Append)
+}
+
+// Read tells of one read of a stream or of the log, when it has ended.
+type Read struct {
+	Stream string // "": the log
+	Events int    // yielded
+	Took   time.Duration
+	Err    error
+}
+
+// ReadHook is called after each read.
+type ReadHook interface {
+	OnRead(ctx context.Context, r Read)
+}
+
+// Dispatch tells of one command or query.
+type Dispatch struct {
+	Kind string // "command" or "query"
+	Name string // the message's type
+	Took time.Duration
+	Err  error
+}
+
+// DispatchHook is called after each command or query.
+type DispatchHook interface {
+	OnDispatch(ctx context.Context, d Dispatch)
+}
+
+// Hooks is a set of hooks, sorted by what they listen to. The zero value is empty and costs nothing.
+type Hooks struct {
+	appends    []AppendHook
+	reads      []ReadHook
+	dispatches []DispatchHook
+}
+
+// NewHooks sorts hooks; each must implement at least one of the hook interfaces.
+func NewHooks(hooks ...any) (Hooks, error) {
+	var h Hooks
+	for i, hook := range hooks {
+		known := false
+		if a, ok := hook.(AppendHook); ok {
+			h.appends, known = append(h.appends, a), true
+		}
+		if r, ok := hook.(ReadHook); ok {
+			h.reads, known = append(h.reads, r), true
+		}
+		if d, ok := hook.(DispatchHook); ok {
+			h.dispatches, known = append(h.dispatches, d), true
+		}
+		if !known {
+			return Hooks{}, fmt.Errorf("observe: hook %d (%T) implements none of AppendHook, ReadHook, DispatchHook", i+1, hook)
+		}
+	}
+	return h, nil
+}
+
+// WatchesAppends reports whether anyone listens, so that callers can skip the measuring. Likewise the other two.
+func (h *Hooks) WatchesAppends() bool { return len(h.appends) > 0 }
+
+// WatchesReads is like WatchesAppends.
+func (h *Hooks) WatchesReads() bool { return len(h.reads) > 0 }
+
+// WatchesDispatches is like WatchesAppends.
+func (h *Hooks) WatchesDispatches() bool { return len(h.dispatches) > 0 }
+
+// Append calls the append hooks in the order in which they were given.
+func (h *Hooks) Append(ctx context.Context, a Append) {
+	for _, hook := range h.appends {
+		hook.OnAppend(ctx, a)
+	}
+}
+
+// Read calls the read hooks.
+func (h *Hooks) Read(ctx context.Context, r Read) {
+	for _, hook := range h.reads {
+		hook.OnRead(ctx, r)
+	}
+}
+
+// Dispatch calls the dispatch hooks.
+func (h *Hooks) Dispatch(ctx context.Context, d Dispatch) {
+	for _, hook := range h.dispatches {
+		hook.OnDispatch(ctx, d)
+	}
+}

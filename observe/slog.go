@@ -1,0 +1,42 @@
+package observe
+
+import (
+	"context"
+	"log/slog"
+)
+
+// Slog writes what it sees to a logger: successes at Debug, failures at Warn.
+type Slog struct{ logger *slog.Logger }
+
+// NewSlog gives an observer over logger; nil means slog.Default().
+func NewSlog(logger *slog.Logger) *Slog {
+	if logger == nil {
+		logger = slog.Default()
+	}
+	return &Slog{logger: logger}
+}
+
+// OnAppend implements AppendHook.
+func (s *Slog) OnAppend(ctx context.Context, a Append) {
+	s.log(ctx, "append", a.Err, slog.String("stream", a.Stream), slog.Int("streams", a.Streams),
+		slog.Int("events", a.Events), slog.Bool("duplicate", a.Duplicate), slog.Duration("took", a.Took))
+}
+
+// OnRead implements ReadHook.
+func (s *Slog) OnRead(ctx context.Context, r Read) {
+	s.log(ctx, "read", r.Err, slog.String("stream", r.Stream), slog.Int("events", r.Events), slog.Duration("took", r.Took))
+}
+
+// OnDispatch implements DispatchHook.
+func (s *Slog) OnDispatch(ctx context.Context, d Dispatch) {
+	s.log(ctx, "dispatch "+d.Kind, d.Err, slog.String("name", d.Name), slog.Duration("took", d.Took))
+}
+
+func (s *Slog) log(ctx context.Context, what string, err error, attrs ...slog.Attr) {
+	level := slog.LevelDebug
+	if err != nil {
+		level = slog.LevelWarn
+		attrs = append(attrs, slog.Any("error", err))
+	}
+	s.logger.LogAttrs(ctx, level, what, attrs...)
+}

@@ -1,0 +1,149 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+
+	"lexigram.dev/events/event"
+)
+
+// Limits bound what is accepted. They are checked before anything is written; a zero field means its default.
+type Limits struct {
+	MaxStreamBytes      int // length of a stream name; default 255
+	MaxTypeBytes        int // length of a type name or content type; default 128
+	MaxEventBytes       int // data plus encoded metadata of one event; default 1 MiB
+	MaxCommitEvents     int // events in one commit; default 4,096
+	MaxCommitBytes      int // data plus metadata of one commit; default 16 MiB
+	MaxTags             int // tags of one event; default 32
+	MaxTagBytes         int // length of a tag; default 255
+	MaxKeyBytes         int // length of a bucket name or key of a record; default 512
+	MaxRecordBytes      int // value of a record; default 4 MiB
+	MaxBatchOps         int // operations in one Apply; default 4,096
+	MaxConditionEntries int // types and tags in one query, all items together; default 256
+}
+
+func (l Limits) withDefaults() Limits {
+	set := func(field *int, value int) {
+		if *field == 0 {
+			*field = value
+		}
+	}
+	set(&l.MaxStreamBytes, 255)
+	set(&l.MaxTypeBytes, 128)
+	set(&l.MaxEventBytes, 1<<20)
+	set(&l.MaxCommitEvents, 4096)
+	set(&l.MaxCommitBytes, 16<<20)
+	set(&l.MaxTags, 32)
+	set(&l.MaxTagBytes, 255)
+	set(&l.MaxKeyBytes, 512)
+	set(&l.MaxRecordBytes, 4<<20)
+	set(&l.MaxBatchOps, 4096)
+	set(&l.MaxConditionEntries, 256)
+	return l
+}
+
+func (l Limits) checkStream(s event.StreamID) error {
+	if len(s) > l.MaxStreamBytes {
+		return tooLarge(fmt.Sprintf("length of stream name %q… in bytes", s[:32]), len(s), l.MaxStreamBytes)
+	}
+	if err := s.Validate(); err != nil {
+		return invalid("%w", err)
+	}
+	if s[0] == '$' {
+		return invalid("stream name %q: names that begin with $ belong to the store", s)
+	}
+	return nil
+}
+
+func (l Limits) checkType(t string) error {
+	if len(t) > l.MaxTypeBytes {
+		return tooLarge(fmt.Sprintf("length of event type %q… in bytes", t[:32]), len(t), l.MaxTypeBytes)
+	}
+	if err := event.ValidateName(t); err != nil {
+		return invalid("event type %q: %w", t, err)
+	}
+	if strings.HasPrefix(t, "$") {
+		return invalid("event type %q: types that begin with $ belong to the store", t)
+	}
+	return nil
+}
+
+// checkEvent checks an event whose defaults are filled in, and returns the bytes it counts for.
+func (l Limits) checkEvent(e *event.Pending, scratch []byte) (size int, err error) {
+	if err := l.checkType(e.Type); err != nil {
+		return 0, err
+	}
+	if e.SchemaVersion < 0 || e.SchemaVersion > 1<<31-1 {
+		return 0, invalid("schema version %d: must be 1 to 2147483647", e.SchemaVersion)
+	}
+	if len(e.ContentType) > l.MaxTypeBytes {
+		return 0, tooLarge("length of the content type in bytes", len(e.ContentType), l.MaxTypeBytes)
+	}
+	if err := event.ValidateName(e.ContentType); err != nil {
+		return 0, invalid("content type %q: %w", e.ContentType, err)
+	}
+	if len(e.Tags) > l.MaxTags {
+		return 0, tooLarge("number of tags", len(e.Tags), l.MaxTags)
+	}
+	for _, tag := range e.Tags {
+		if len(tag) > l.MaxTagBytes {
+			return 0, tooLarge(fmt.Sprintf("length of tag %q… in bytes", tag[:32]), len(tag), l.MaxTagBytes)
+		}
+		if err := event.ValidateName(string(tag)); err != nil {
+			return 0, invalid("tag %q: %w", tag, err)
+		}
+	}
+	if err := e.Metadata.Validate(); err != nil {
+		return 0, invalid("%w", err)
+	}
+	if y := e.OccurredAt.Year(); y < 1 || y > 9999 {
+		return 0, invalid("occurred at %v: the year must be 1 to 9999", e.OccurredAt)
+	}
+	size = len(e.Data) + len(e.Metadata.AppendJSON(scratch[:0]))
+	if size > l.MaxEventBytes {
+		return 0, tooLarge("size of data and metadata in bytes", size, l.MaxEventBytes)
+	}
+	return size, nil
+}
+
+func (l Limits) checkQuery(q Query) error {
+	entries := 0
+	for _, item := range q {
+		entries += len(item.Types) + len(item.Tags)
+	}
+	if entries > l.MaxConditionEntries {
+		return tooLarge("number of types and tags in the query", entries, l.MaxConditionEntries)
+	}
+	return q.validate()
+}
+
+func (l Limits) checkKey(bucket, key string) error {
+	for _, part := range [...]struct{ what, text string }{{"bucket", bucket}, {"key", key}} {
+		if len(part.text) > l.MaxKeyBytes {
+			return tooLarge(fmt.Sprintf("length of %s %q… in bytes", part.what, part.text[:32]), len(part.text), l.MaxKeyBytes)
+		}
+		if err := event.ValidateName(part.text); err != nil {
+			return invalid("%s %q: %w", part.what, part.text, err)
+		}
+	}
+	return nil
+}
+
+func (l Limits) checkOp(o Op) error {
+	if o.Kind < OpPut || o.Kind > OpCheck {
+		return invalid("operation on %s/%s: unknown kind %d", o.Bucket, o.Key, o.Kind)
+	}
+	if err := l.checkKey(o.Bucket, o.Key); err != nil {
+		return err
+	}
+	if len(o.Value) > l.MaxRecordBytes {
+		return tooLarge(fmt.Sprintf("size of record %s/%s in bytes", o.Bucket, o.Key), len(o.Value), l.MaxRecordBytes)
+	}
+	if o.TTL < 0 {
+		return invalid("record %s/%s: negative time to live %v", o.Bucket, o.Key, o.TTL)
+	}
+	if r, _ := o.If.Revision(); r < 0 {
+		return invalid("record %s/%s: negative revision %d", o.Bucket, o.Key, r)
+	}
+	return nil
+}
