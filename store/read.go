@@ -87,7 +87,7 @@ func (s *Store) StreamInfo(ctx context.Context, stream event.StreamID) (StreamIn
 // Streams yields the streams in byte order of their names.
 func (s *Store) Streams(ctx context.Context, r StreamsRead) iter.Seq2[StreamInfo, error] {
 	return func(yield func(StreamInfo, error) bool) {
-		err := Filter{}.validate()
+		var err error
 		if r.Category != "" {
 			err = Filter{Categories: []string{r.Category}}.validate()
 		}

@@ -1,0 +1,274 @@
+package groupcommit
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"lexigram.dev/events/event"
+	"lexigram.dev/events/store"
+)
+
+// Options are the settings of a Queue. Zero fields mean the defaults.
+type Options struct {
+	// Depth is how many batches may be unfinished at once. Defaults to 1.
+	Depth int
+
+	// MaxRequests, MaxEvents and MaxBytes bound a batch; a larger single request goes alone. Default to 512 requests,
+	// 4,096 events, 8 MiB.
+	MaxRequests, MaxEvents, MaxBytes int
+
+	// LingerRequests is the size up to which a batch waits for the requests that usually come. Defaults to 64.
+	LingerRequests int
+
+	// MaxLinger bounds that wait; the wait is also at most an eighth of the last batch's time. Defaults to 300 µs.
+	MaxLinger time.Duration
+
+	// Independent keeps requests whose outcomes depend on each other out of one batch, for drivers that check a whole
+	// batch before they write it. Leave it false if the driver checks and writes one request after the other.
+	Independent bool
+}
+
+func (o Options) withDefaults() Options {
+	set := func(field *int, value int) {
+		if *field == 0 {
+			*field = value
+		}
+	}
+	set(&o.Depth, 1)
+	set(&o.MaxRequests, 512)
+	set(&o.MaxEvents, 4096)
+	set(&o.MaxBytes, 8<<20)
+	set(&o.LingerRequests, 64)
+	if o.MaxLinger == 0 {
+		o.MaxLinger = 300 * time.Microsecond
+	}
+	return o
+}
+
+// Queue collects appends and gives them out in batches. Submit is for any number of goroutines; Next and Finish are for
+// the driver's one writer (and, in a pipeline, its reader).
+//
+// Algorithm (measured in the project's performance notes): when nothing is in flight, a small batch waits a moment for
+// the requests that the last round showed to be coming (adaptive linger), else a closed loop of callers splits into two
+// half batches for ever. When a batch is in flight, the next goes out once it is at least as large.
+type Queue struct {
+	options Options
+
+	mu      sync.Mutex
+	ready   *sync.Cond // the writer waits here
+	left    *sync.Cond // cancelled callers wait here for Release
+	pending []*Request
+	closed  bool
+
+	inflight         int // batches
+	inflightRequests int
+	waiting          bool // the writer waits until len(pending) reaches need
+	need             int
+	target           int // how many requests the next batch is expected to reach
+	lastTook         time.Duration
+	timer            *time.Timer
+	deadline         time.Time
+	pool             sync.Pool
+}
+
+// New gives an empty queue.
+func New(o Options) *Queue {
+	q := &Queue{options: o.withDefaults(), need: 1, target: 1}
+	q.ready = sync.NewCond(&q.mu)
+	q.left = sync.NewCond(&q.mu)
+	q.pool.New = func() any { return &Request{done: make(chan answer, 1)} }
+	// The lock orders the signal after the writer's Wait; without it the wake-up could be lost.
+	q.timer = time.AfterFunc(time.Hour, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.ready.Signal()
+	})
+	q.timer.Stop()
+	return q
+}
+
+// Submit queues a commit and waits for its answer. When ctx ends first, a request that is not in a batch yet is
+// withdrawn: nothing was stored. One that is being written goes on; the error then says that the outcome is unknown.
+func (q *Queue) Submit(ctx context.Context, c store.Commit) (store.Result, error) {
+	r := q.pool.Get().(*Request)
+	r.Commit, r.Versions, r.events, r.bytes, r.state, r.answered = c, nil, 0, 0, queued, false
+	for i := range c.Appends {
+		r.events += len(c.Appends[i].Events)
+		for j := range c.Appends[i].Events {
+			r.bytes += len(c.Appends[i].Events[j].Data)
+		}
+	}
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return store.Result{}, store.ErrClosed
+	}
+	q.pending = append(q.pending, r)
+	wake := q.waiting && len(q.pending) >= q.need
+	q.mu.Unlock()
+	if wake {
+		q.ready.Signal()
+	}
+	select {
+	case a := <-r.done:
+		return q.finished(r, a)
+	case <-ctx.Done():
+		return q.leave(ctx, r)
+	}
+}
+
+func (q *Queue) finished(r *Request, a answer) (store.Result, error) {
+	r.Commit = store.Commit{}
+	q.pool.Put(r)
+	return a.result, a.err
+}
+
+// leave ends a Submit whose context has ended.
+func (q *Queue) leave(ctx context.Context, r *Request) (store.Result, error) {
+	q.mu.Lock()
+	for r.state == held {
+		q.left.Wait()
+	}
+	select {
+	case a := <-r.done: // the answer came after all
+		q.mu.Unlock()
+		return q.finished(r, a)
+	default:
+	}
+	withdrawn := r.state == queued
+	r.state = abandoned
+	q.mu.Unlock()
+	if withdrawn {
+		return store.Result{}, ctx.Err()
+	}
+	return store.Result{}, fmt.Errorf("%w while the append was being committed: whether it was stored is unknown, append again with the same ids to find out", ctx.Err())
+}
+
+// Next waits for a batch that is worth sending and takes it out of the queue. It gives false when the queue is closed
+// and empty.
+func (q *Queue) Next() (*Batch, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for {
+		q.await()
+		if len(q.pending) == 0 {
+			return nil, false
+		}
+		if b := q.form(); len(b.Requests) > 0 {
+			q.inflight++
+			q.inflightRequests += b.initial
+			return b, true
+		}
+	}
+}
+
+// await returns when a batch should be formed, or when the queue is closed.
+func (q *Queue) await() {
+	q.deadline = time.Time{}
+	for {
+		switch {
+		case q.closed && (q.inflight == 0 || len(q.pending) > 0 && q.inflight < q.options.Depth):
+			return
+		case len(q.pending) == 0 || q.inflight >= q.options.Depth:
+			q.wait(1)
+		case q.inflight > 0 && len(q.pending) < q.inflightRequests:
+			q.wait(q.inflightRequests)
+		case q.inflight == 0 && q.lingers():
+			q.wait(min(q.target, q.options.LingerRequests))
+		default:
+			return
+		}
+	}
+}
+
+// lingers reports whether to wait for more requests, and starts the timer that ends the wait.
+func (q *Queue) lingers() bool {
+	if len(q.pending) >= min(q.target, q.options.LingerRequests) {
+		return false
+	}
+	now := time.Now()
+	if q.deadline.IsZero() {
+		d := min(q.lastTook/8, q.options.MaxLinger)
+		q.deadline = now.Add(d)
+		q.timer.Reset(d)
+	} else if !now.Before(q.deadline) {
+		q.target = len(q.pending) // they did not come: do not wait for them again
+		return false
+	}
+	return true
+}
+
+func (q *Queue) wait(need int) {
+	q.need = need
+	if q.inflight >= q.options.Depth {
+		q.need = 1 << 30 // only Finish can help
+	}
+	q.waiting = true
+	q.ready.Wait()
+	q.waiting = false
+}
+
+// form takes a batch from the head of the queue. Abandoned requests disappear here.
+func (q *Queue) form() *Batch {
+	f := former{options: q.options}
+	if q.options.Independent {
+		f.streams, f.deferred = make(map[event.StreamID]bool, len(q.pending)), make(map[event.StreamID]bool)
+	}
+	rest := q.pending[:0]
+	for i, r := range q.pending {
+		if f.full() {
+			rest = append(rest, q.pending[i:]...)
+			break
+		}
+		if r.state == abandoned {
+			continue
+		}
+		if f.take(r) {
+			r.state = held
+		} else {
+			rest = append(rest, r)
+		}
+	}
+	clear(q.pending[len(rest):])
+	q.pending = rest
+	return &Batch{Requests: f.batch, Events: f.events, queue: q, began: time.Now(), initial: len(f.batch)}
+}
+
+// Finish ends a batch. Requests that were neither resolved nor failed, and whose callers still wait, go back to the head
+// of the queue in their order.
+func (q *Queue) Finish(b *Batch) {
+	q.mu.Lock()
+	var again []*Request
+	for _, r := range b.Requests {
+		switch {
+		case r.answered || r.state == abandoned:
+			if r.state == held {
+				r.state = released
+			}
+		default:
+			r.state = queued
+			again = append(again, r)
+		}
+	}
+	if len(again) > 0 {
+		q.pending = append(again, q.pending...)
+	}
+	q.inflight--
+	q.inflightRequests -= b.initial
+	q.lastTook = time.Since(b.began)
+	q.target = max(q.target*7/8, len(q.pending)+b.initial-len(again))
+	q.mu.Unlock()
+	q.left.Broadcast()
+	q.ready.Signal()
+}
+
+// Close refuses further requests. Next gives out what is queued, then false.
+func (q *Queue) Close() {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+	q.ready.Broadcast()
+	q.timer.Stop()
+}
