@@ -24,7 +24,6 @@ func (b *Batch) Release() {
 	for _, r := range b.Requests {
 		if r.state == held {
 			r.state = released
-			// A caller that is waiting for this learns it through the broadcast.
 		}
 	}
 	b.queue.left.Broadcast()

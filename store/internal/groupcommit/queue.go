@@ -120,7 +120,7 @@ func (q *Queue) Submit(ctx context.Context, c store.Commit) (store.Result, error
 }
 
 func (q *Queue) finished(r *Request, a answer) (store.Result, error) {
-	r.Commit = store.Commit{}
+	r.Commit, r.answer = store.Commit{}, answer{}
 	q.pool.Put(r)
 	return a.result, a.err
 }
@@ -131,11 +131,9 @@ func (q *Queue) leave(ctx context.Context, r *Request) (store.Result, error) {
 	for r.state == held {
 		q.left.Wait()
 	}
-	select {
-	case a := <-r.done: // the answer came after all
+	if r.state == answering {
 		q.mu.Unlock()
-		return q.finished(r, a)
-	default:
+		return q.finished(r, <-r.done)
 	}
 	withdrawn := r.state == queued
 	r.state = abandoned
@@ -236,17 +234,19 @@ func (q *Queue) form() *Batch {
 	return &Batch{Requests: f.batch, Events: f.events, queue: q, began: time.Now(), initial: len(f.batch)}
 }
 
-// Finish ends a batch. Requests that were neither resolved nor failed, and whose callers still wait, go back to the head
-// of the queue in their order.
+// Finish ends a batch and gives the answers out. Requests that were neither resolved nor failed, and whose callers
+// still wait, go back to the head of the queue in their order. The driver must not touch the batch afterwards: a
+// request whose caller has its answer is used again.
 func (q *Queue) Finish(b *Batch) {
 	q.mu.Lock()
 	var again []*Request
+	answered := b.Requests[:0]
 	for _, r := range b.Requests {
 		switch {
-		case r.answered || r.state == abandoned:
-			if r.state == held {
-				r.state = released
-			}
+		case r.state == abandoned:
+		case r.answered:
+			r.state = answering
+			answered = append(answered, r)
 		default:
 			r.state = queued
 			again = append(again, r)
@@ -261,6 +261,9 @@ func (q *Queue) Finish(b *Batch) {
 	q.target = max(q.target*7/8, len(q.pending)+b.initial-len(again))
 	q.mu.Unlock()
 	q.left.Broadcast()
+	for _, r := range answered {
+		r.done <- r.answer // buffered: never blocks
+	}
 	q.ready.Signal()
 }
 

@@ -14,10 +14,12 @@ type Request struct {
 	// It is nil at first and survives going back to the queue.
 	Versions []event.Version
 
-	events   int
-	bytes    int
-	state    state
+	events int
+	bytes  int
+	state  state
+
 	answered bool
+	answer   answer
 	done     chan answer
 }
 
@@ -33,18 +35,12 @@ const (
 	queued    state = iota // in the queue: may be withdrawn
 	held                   // in a batch whose driver may read the commit: the caller must wait
 	released               // in a batch that no longer reads the commit: the caller may leave
+	answering              // the answer is on its way: the caller must take it
 	abandoned              // the caller has left
 )
 
-// Resolve answers the request with a result.
-func (r *Request) Resolve(result store.Result) { r.answer(answer{result: result}) }
+// Resolve answers the request with a result. The caller gets it when the batch is finished.
+func (r *Request) Resolve(result store.Result) { r.answered, r.answer = true, answer{result: result} }
 
-// Fail answers the request with an error.
-func (r *Request) Fail(err error) { r.answer(answer{err: err}) }
-
-func (r *Request) answer(a answer) {
-	if !r.answered {
-		r.answered = true
-		r.done <- a // buffered: never blocks, also when the caller has left
-	}
-}
+// Fail answers the request with an error. The caller gets it when the batch is finished.
+func (r *Request) Fail(err error) { r.answered, r.answer = true, answer{err: err} }
