@@ -1,0 +1,38 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+
+	"lexigram.dev/events/event"
+)
+
+// Tagged is implemented by events that carry tags: Encode puts them on the stored event, so that queries and
+// consistency conditions can select by them.
+type Tagged interface {
+	EventTags() []event.Tag
+}
+
+// Encode gives the event to append for a value of a registered type, or a pointer to one: type, schema version, content
+// type, data, and the tags of a [Tagged] value. Id, metadata and time are left to the caller.
+func (r *Registry) Encode(v any) (event.Pending, error) {
+	e, ok := r.tables.Load().forType(reflect.TypeOf(v))
+	if !ok {
+		return event.Pending{}, fmt.Errorf("encode event %T: %w: call schema.Register for it at start-up", v, ErrUnregistered)
+	}
+	if value := reflect.ValueOf(v); value.Kind() == reflect.Pointer && value.IsNil() {
+		return event.Pending{}, fmt.Errorf("encode event %T: %w", v, errNil)
+	}
+	data, err := e.codec.Marshal(v)
+	if err != nil {
+		return event.Pending{}, fmt.Errorf("encode event %s (%T): %w", e.Name, v, err)
+	}
+	p := event.Pending{Type: e.Name, SchemaVersion: e.Version, ContentType: e.ContentType, Data: data}
+	if tagged, ok := v.(Tagged); ok {
+		p.Tags = tagged.EventTags()
+	}
+	return p, nil
+}
+
+var errNil = errors.New("the pointer is nil")

@@ -1,0 +1,46 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+
+	"lexigram.dev/events/event"
+)
+
+// The kinds of errors. Test for them with errors.Is.
+var (
+	// ErrUnregistered: the registry does not know the Go type, or the stored name.
+	ErrUnregistered = errors.New("not registered")
+	// ErrDuplicate: the name, or the Go type, is registered already.
+	ErrDuplicate = errors.New("registered already")
+	// ErrVersion: the event was stored in a version that is newer than the registered one, or older than the oldest.
+	ErrVersion = errors.New("unknown schema version")
+	// ErrContentType: the event's data is in an encoding that its codec does not speak.
+	ErrContentType = errors.New("unknown content type")
+)
+
+// DecodeError says which event could not be decoded. It wraps the reason.
+type DecodeError struct {
+	Type          string
+	SchemaVersion int
+	Stream        event.StreamID
+	Version       event.Version
+	Position      event.Position
+	Err           error
+}
+
+// Error implements error.
+func (e *DecodeError) Error() string {
+	return fmt.Sprintf("decode event %s (schema version %d) of stream %s, version %d, at position %d: %v",
+		e.Type, e.SchemaVersion, e.Stream, e.Version, e.Position, e.Err)
+}
+
+// Unwrap gives the reason.
+func (e *DecodeError) Unwrap() error { return e.Err }
+
+func decodeError(e *event.Recorded, err error) error {
+	return &DecodeError{
+		Type: e.Type, SchemaVersion: e.SchemaVersion,
+		Stream: e.Stream, Version: e.Version, Position: e.Position, Err: err,
+	}
+}
