@@ -1,0 +1,210 @@
+package sqlitestore
+
+import (
+	"context"
+	"iter"
+	"math"
+
+	"lexigram.dev/events/event"
+	"lexigram.dev/events/store"
+)
+
+// firstPage and nextPage are how many events a read takes from the file at once. Pages keep its read transactions
+// short, so that checkpoints are not held up; the first is small, since many a reader wants no more.
+const (
+	firstPage = 256
+	nextPage  = 4096
+)
+
+// ReadStream implements store.Log.
+func (b *Backend) ReadStream(ctx context.Context, r store.StreamRead) iter.Seq2[event.Recorded, error] {
+	return b.events(ctx, func() *pager {
+		p := &pager{
+			backend: b, query: streamQuery(r.Stream, r.Backwards), stream: r.Stream,
+			low: int64(r.From), high: math.MaxInt64, left: r.Limit, limited: r.Limit > 0, backwards: r.Backwards,
+		}
+		if r.Backwards {
+			p.low = 0
+			if r.From > 0 {
+				p.high = int64(r.From)
+			}
+		}
+		return p
+	})
+}
+
+// ReadLog implements store.Log.
+func (b *Backend) ReadLog(ctx context.Context, r store.LogRead) iter.Seq2[event.Recorded, error] {
+	return b.events(ctx, func() *pager {
+		p := &pager{backend: b, left: r.Limit, limited: r.Limit > 0, backwards: r.Backwards}
+		p.query, p.composed = logQuery(r)
+		low, high := r.From, r.To
+		if r.Backwards {
+			low, high = r.To, r.From
+		}
+		if p.low, p.high = int64(low), int64(high); high == 0 {
+			p.high = math.MaxInt64
+		}
+		return p
+	})
+}
+
+// events yields page after page. The next page is read while the caller handles the current one, except in a
+// transaction, where the caller may be about to use the connection.
+func (b *Backend) events(ctx context.Context, start func() *pager) iter.Seq2[event.Recorded, error] {
+	return func(yield func(event.Recorded, error) bool) {
+		p := start()
+		current := p.next(ctx)
+		if !current.more || b.transaction(ctx) != nil {
+			for current.yield(yield) && current.more {
+				current = p.next(ctx)
+			}
+			return
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		ahead := make(chan page, 1)
+		for {
+			more := current.more
+			if more {
+				go func() { ahead <- p.next(ctx) }()
+			}
+			going := current.yield(yield)
+			if !going {
+				cancel()
+			}
+			if more {
+				current = <-ahead // also when the caller has stopped: the read must be over before the loop is
+			}
+			if !going || !more {
+				cancel()
+				return
+			}
+		}
+	}
+}
+
+// page is a part of a read.
+type page struct {
+	events []event.Recorded
+	more   bool
+	err    error
+}
+
+// yield hands the page out. It reports whether the caller wants more.
+func (p *page) yield(yield func(event.Recorded, error) bool) bool {
+	for i := range p.events {
+		if !yield(p.events[i], nil) {
+			return false
+		}
+	}
+	if p.err != nil {
+		yield(event.Recorded{}, p.err)
+		return false
+	}
+	return true
+}
+
+// pager walks over the positions, or the versions of one stream, from low to high or back.
+type pager struct {
+	backend   *Backend
+	query     query
+	composed  bool
+	stream    event.StreamID // "": the log
+	low, high int64
+	left      int // how many events may still come, if limited
+	limited   bool
+	backwards bool
+	begun     bool
+	decoder   decoder
+}
+
+// next reads a page.
+func (p *pager) next(ctx context.Context) page {
+	c, release, err := p.backend.reader(ctx)
+	if err != nil {
+		return page{err: err}
+	}
+	defer release()
+	size := nextPage
+	if !p.begun {
+		size = firstPage
+	}
+	if p.limited {
+		size = min(size, p.left)
+	}
+	p.decoder.events = nil
+	p.decoder.stream = p.stream
+	err = whileBusy(ctx, p.backend.options.BusyTimeout, func() error { return p.rows(c, size) })
+	full := err == nil && len(p.decoder.events) == size
+	if p.left -= len(p.decoder.events); p.limited && p.left == 0 {
+		full = false
+	}
+	if full {
+		err = p.advance(c)
+	}
+	return page{events: p.decoder.events, more: full && err == nil, err: translate(ctx, err)}
+}
+
+func (p *pager) rows(c *conn, size int) error {
+	prepare := c.Prepare
+	if p.composed {
+		prepare = c.compose
+	}
+	stmt, err := prepare(p.query.sql)
+	if err != nil {
+		return err
+	}
+	p.query.bind(stmt, p.low, p.high, int64(size))
+	for {
+		row, err := stmt.Step()
+		if err != nil {
+			return err
+		}
+		if !row {
+			return stmt.Reset()
+		}
+		if p.decoder.events == nil {
+			p.decoder.events = make([]event.Recorded, 0, min(size, 16))
+		}
+		if err := p.decoder.add(stmt); err != nil {
+			_ = stmt.Reset() // the row's error says more
+			return err
+		}
+	}
+}
+
+// advance moves on behind the page that was read. After the first one the head is fixed as the end of a read forwards,
+// which would else follow a growing log for ever.
+func (p *pager) advance(c *conn) error {
+	last := &p.decoder.events[len(p.decoder.events)-1]
+	place := int64(last.Position)
+	if p.stream != "" {
+		place = int64(last.Version)
+	}
+	if p.backwards {
+		p.high = place - 1
+	} else {
+		p.low = place + 1
+	}
+	if p.begun {
+		return nil
+	}
+	p.begun = true
+	if p.backwards {
+		return nil
+	}
+	sql := sqlHead
+	if p.stream != "" {
+		sql = sqlStreamVersion
+	}
+	stmt, err := c.Prepare(sql)
+	if err != nil {
+		return err
+	}
+	if p.stream != "" {
+		stmt.BindText(1, string(p.stream))
+	}
+	head, err := number(stmt)
+	p.high = min(p.high, head)
+	return err
+}
