@@ -1,0 +1,57 @@
+// Package archtest holds the tests of the architecture: which package may import which (this file, checked by
+// TestLayering), and which modules of others each part pulls in (goldens in testdata, TestDependencies).
+//
+// A package that is new gets its place in the table below; docs/architecture.md tells what the levels mean.
+package archtest
+
+const module = "lexigram.dev/events"
+
+// layers lists every package of the module from the bottom up. A package imports only what stands on an earlier line,
+// so never its neighbours on the same line. "." is the module's root.
+var layers = [][]string{
+	{"internal/panics", "internal/archtest"},
+	{"event"},                      // L0
+	{"schema"},                     // L0, but it fills in event's records
+	{"observe"},                    // L1
+	{"internal/dispatch"},          // what the command and query buses share
+	{"store"},                      // L2, the port
+	{"store/internal/groupcommit"}, // what the drivers share
+	{"store/memstore", "store/sqlitestore", "store/pgstore", "store/storetest", "aggregate", "command", "query"}, // L3
+	{"store/sqlitestore/sqlitebaseline", "store/pgstore/pgbaseline"},                                             // what a driver is measured against
+	{"aggregate/aggregatetest"}, // L4
+	{"."},                       // L5, the Engine
+	{"admin"},                   // L6
+	{"drivers"},                 // L7
+	{"cli"},                     // L8
+	{"cmd/lexevents"},           // L9
+	{"examples/..."},            // users of it all
+}
+
+// clients names the modules of others that a package may import, by prefix. What is not listed here imports the
+// standard library and this module only; examples are free. puddle is the pool inside of pgx, and the errors of a closed
+// pool are its own.
+var clients = map[string][]string{
+	"store/sqlitestore":                {"zombiezen.com/go/sqlite"},
+	"store/sqlitestore/sqlitebaseline": {"zombiezen.com/go/sqlite"},
+	"store/pgstore":                    {"github.com/jackc/pgx/v5", "github.com/jackc/puddle/v2"},
+	"store/pgstore/pgbaseline":         {"github.com/jackc/pgx/v5"},
+}
+
+// onlyFor names the only packages that may import these. Their own tests may too, and so may every example.
+var onlyFor = map[string][]string{
+	"store/sqlitestore":                {"drivers", "store/sqlitestore/sqlitebaseline"},
+	"store/pgstore":                    {"drivers", "store/pgstore/pgbaseline"},
+	"store/sqlitestore/sqlitebaseline": {"drivers"},
+	"store/pgstore/pgbaseline":         {"drivers"},
+	"drivers":                          {"cmd/lexevents"},
+	"store/storetest":                  {}, // suites belong to tests
+	"aggregate/aggregatetest":          {},
+}
+
+// denied names what these packages must not import although it is standard library: the faces (admin, cli) reach a
+// store through its port.
+var denied = map[string][]string{
+	"admin":         {"database/sql"},
+	"cli":           {"database/sql"},
+	"cmd/lexevents": {"database/sql"},
+}
