@@ -1,0 +1,178 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/metrics"
+	"sync/atomic"
+	"time"
+
+	"lexigram.dev/events/event"
+	"lexigram.dev/events/store"
+)
+
+// BenchRead says how to measure replaying.
+type BenchRead struct {
+	Events       int64 // at least so many are in the log; those that lack are appended first; default 1,000,000
+	PayloadBytes int   // of each event that is appended; default 256
+	Rounds       int   // in which store and baseline take turns; default 3
+	Force        bool  // measure on a store that holds other events too; default false
+	Progress     func(done, of int64)
+}
+
+// ReadFigures is what BenchRead has measured: medians over its rounds. Without a baseline its figures are 0.
+type ReadFigures struct {
+	EventsPerSecond    float64 `json:"events_per_s"`
+	RawEventsPerSecond float64 `json:"raw_read_events_per_s,omitempty"`
+	Ratio              float64 `json:"ratio,omitempty"`
+	PeakHeapMB         float64 `json:"peak_heap_mb"` // how much the heap grew above what it was before the replay
+
+	Events int64 `json:"-"` // that each replay has read
+}
+
+// fillWriters and fillEvents shape the appends that fill the store before a replay.
+const (
+	fillWriters = 8
+	fillEvents  = 200
+)
+
+// BenchRead measures a replay of the whole log, decoding nothing, in turns with a raw ordered read of the same table by
+// the bare driver, and how much memory the replay takes.
+func (a *Admin) BenchRead(ctx context.Context, baseline Baseline, o BenchRead) (ReadFigures, error) {
+	if o.Events == 0 {
+		o.Events = 1_000_000
+	}
+	if o.PayloadBytes == 0 {
+		o.PayloadBytes = 256
+	}
+	if o.Rounds == 0 {
+		o.Rounds = 3
+	}
+	if o.Events < 0 || o.PayloadBytes < 0 || o.Rounds < 0 {
+		return ReadFigures{}, errors.New("bench read: events, payload and rounds must not be negative")
+	}
+	if !o.Force {
+		if err := a.checkScratch(ctx); err != nil {
+			return ReadFigures{}, err
+		}
+	}
+	if err := a.fill(ctx, o); err != nil {
+		return ReadFigures{}, fmt.Errorf("bench read: fill the store: %w", err)
+	}
+	figures, err := a.replays(ctx, baseline, o.Rounds)
+	if err != nil {
+		return ReadFigures{}, fmt.Errorf("bench read: %w", err)
+	}
+	return figures, nil
+}
+
+// fill appends what the log lacks.
+func (a *Admin) fill(ctx context.Context, o BenchRead) error {
+	head, err := a.store.Head(ctx)
+	if err != nil {
+		return err
+	}
+	var (
+		left = int64(o.Events) - int64(head)
+		done atomic.Int64
+		w    = newWorkload(event.NewID().String()[:13], fillWriters, fillEvents, o.PayloadBytes)
+	)
+	if left <= 0 {
+		return nil
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	full := errors.New("full")
+	_, _, err = drive(ctx, fillWriters, 1<<62, func(ctx context.Context, writer int) error {
+		if done.Load() >= left {
+			return full
+		}
+		if err := w.append(ctx, a.store, writer); err != nil {
+			return err
+		}
+		n := done.Add(fillEvents)
+		if o.Progress != nil {
+			o.Progress(min(n, left), left)
+		}
+		return nil
+	})
+	if errors.Is(err, full) {
+		return nil
+	}
+	return err
+}
+
+func (a *Admin) replays(ctx context.Context, baseline Baseline, rounds int) (ReadFigures, error) {
+	var (
+		figures           ReadFigures
+		ours, raw, ratios []float64
+	)
+	for range rounds {
+		rate, events, heap, err := a.replay(ctx)
+		if err != nil {
+			return figures, err
+		}
+		ours = append(ours, rate)
+		figures.Events, figures.PeakHeapMB = events, max(figures.PeakHeapMB, heap)
+		if baseline == nil {
+			continue
+		}
+		runtime.GC()
+		start := time.Now()
+		rows, err := baseline.Read(ctx)
+		if err != nil {
+			return figures, fmt.Errorf("raw read: %w", err)
+		}
+		rawRate := float64(rows) / time.Since(start).Seconds()
+		raw, ratios = append(raw, rawRate), append(ratios, rate/rawRate)
+	}
+	figures.EventsPerSecond, figures.RawEventsPerSecond, figures.Ratio = median(ours), median(raw), median(ratios)
+	return figures, nil
+}
+
+// replay reads the whole log, touching the bytes of each event.
+func (a *Admin) replay(ctx context.Context) (perSecond float64, events int64, heapMB float64, err error) {
+	runtime.GC()
+	before := heapBytes()
+	stop, peak := make(chan struct{}), make(chan uint64)
+	go func() { peak <- watchHeap(stop) }()
+	start := time.Now()
+	var bytes int
+	for e, readErr := range a.store.ReadLog(ctx, store.LogRead{}) {
+		if readErr != nil {
+			err = readErr
+			break
+		}
+		bytes += len(e.Data) + len(e.RawMetadata)
+		events++
+	}
+	elapsed := time.Since(start)
+	close(stop)
+	highest := max(<-peak, before)
+	if err == nil && bytes == 0 && events > 0 {
+		err = errors.New("the events hold no data")
+	}
+	return float64(events) / elapsed.Seconds(), events, float64(highest-before) / (1 << 20), err
+}
+
+// watchHeap gives the greatest heap that it saw until stop.
+func watchHeap(stop <-chan struct{}) (peak uint64) {
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		peak = max(peak, heapBytes())
+		select {
+		case <-stop:
+			return peak
+		case <-ticker.C:
+		}
+	}
+}
+
+func heapBytes() uint64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
