@@ -16,7 +16,7 @@ type ID [16]byte
 
 // lastTick is the newest tick that NewID has given out. It is the only state behind ids: it keeps the ids of one
 // process strictly increasing even when the clock stands still or steps back.
-var lastTick atomic.Int64
+var lastTick atomic.Int64 //nolint:gochecknoglobals // a clock that never stands still is a property of the process
 
 // NewID makes a version 7 UUID from the system clock. It is safe for concurrent use, and every id is greater than the
 // one made before it in the same process. A tick is 1/4096 ms, kept in rand_a as RFC 9562 §6.2 method 3 describes.

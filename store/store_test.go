@@ -98,16 +98,20 @@ func TestErrorsNameTheOperationAndTheThing(t *testing.T) {
 		err  func() error
 		want string
 	}{
-		{func() error {
-			_, err := s.Append(t.Context(), "order-7", store.Exactly(3), event.Pending{Type: "x"})
-			return err
+		{
+			func() error {
+				_, err := s.Append(t.Context(), "order-7", store.Exactly(3), event.Pending{Type: "x"})
+				return err
+			},
+			"append stream order-7: conflict: expected version 3, but stream order-7 does not exist",
 		},
-			"append stream order-7: conflict: expected version 3, but stream order-7 does not exist"},
-		{func() error {
-			_, err := s.Append(t.Context(), "order-7", store.Any(), event.Pending{Type: "x", Tags: []event.Tag{"a", "b"}})
-			return err
+		{
+			func() error {
+				_, err := s.Append(t.Context(), "order-7", store.Any(), event.Pending{Type: "x", Tags: []event.Tag{"a", "b"}})
+				return err
+			},
+			"append stream order-7: event 1 (x): number of tags: 2 is over the limit of 1",
 		},
-			"append stream order-7: event 1 (x): number of tags: 2 is over the limit of 1"},
 		{func() error { _, err := s.StreamInfo(t.Context(), "order-7"); return err }, "describe stream order-7: not found"},
 		{func() error { _, err := s.Get(t.Context(), "b", "k"); return err }, "get record b/k: not found"},
 	} {

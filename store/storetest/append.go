@@ -87,11 +87,18 @@ func checksExpectations(t *testing.T, s *subject) {
 		expected store.Expected
 		ok       bool
 	}{
-		{0, store.Any(), true}, {2, store.Any(), true},
-		{0, store.NoStream(), true}, {2, store.NoStream(), false},
-		{0, store.StreamExists(), false}, {2, store.StreamExists(), true},
-		{0, store.Exactly(0), true}, {0, store.Exactly(1), false},
-		{2, store.Exactly(2), true}, {2, store.Exactly(1), false}, {2, store.Exactly(3), false}, {2, store.Exactly(0), false},
+		{0, store.Any(), true},
+		{2, store.Any(), true},
+		{0, store.NoStream(), true},
+		{2, store.NoStream(), false},
+		{0, store.StreamExists(), false},
+		{2, store.StreamExists(), true},
+		{0, store.Exactly(0), true},
+		{0, store.Exactly(1), false},
+		{2, store.Exactly(2), true},
+		{2, store.Exactly(1), false},
+		{2, store.Exactly(3), false},
+		{2, store.Exactly(0), false},
 	} {
 		for _, n := range []int{1, 3} {
 			stream := event.StreamID(fmt.Sprintf("case-%d-%d", i, n))
@@ -171,11 +178,18 @@ func checksConditions(t *testing.T, s *subject) {
 		after   event.Position
 		matched event.Position // 0: the append is accepted
 	}{
-		{store.Query{types("x")}, 0, 1}, {store.Query{types("x")}, 1, 0},
-		{store.Query{types("z")}, 2, 3}, {store.Query{types("z")}, 3, 0}, {store.Query{types("w")}, 0, 0},
+		{store.Query{types("x")}, 0, 1},
+		{store.Query{types("x")}, 1, 0},
+		{store.Query{types("z")}, 2, 3},
+		{store.Query{types("z")}, 3, 0},
+		{store.Query{types("w")}, 0, 0},
 		{store.Query{types("w", "y")}, 1, 2},
-		{store.Query{tags("k:1")}, 1, 2}, {store.Query{tags("k:1")}, 2, 0}, {store.Query{tags("k:2")}, 0, 1}, {store.Query{tags("k:2")}, 1, 0},
-		{store.Query{tags("k:1", "k:2")}, 0, 1}, {store.Query{tags("k:1", "k:2")}, 1, 0},
+		{store.Query{tags("k:1")}, 1, 2},
+		{store.Query{tags("k:1")}, 2, 0},
+		{store.Query{tags("k:2")}, 0, 1},
+		{store.Query{tags("k:2")}, 1, 0},
+		{store.Query{tags("k:1", "k:2")}, 0, 1},
+		{store.Query{tags("k:1", "k:2")}, 1, 0},
 		{store.Query{{Types: []string{"y"}, Tags: []event.Tag{"k:2"}}}, 0, 0},
 		{store.Query{{Types: []string{"y", "x"}, Tags: []event.Tag{"k:2"}}}, 0, 1},
 		{store.Query{types("w"), tags("k:9"), tags("k:1")}, 1, 2},

@@ -293,7 +293,14 @@ func scans(t *testing.T, s *subject) {
 	}
 	slices.Sort(keys)
 	for i, scan := range []store.Scan{
-		{}, {From: "a"}, {To: "b"}, {From: "a%", To: "ab"}, {From: "k00010", To: "k02400"}, {From: "z", To: "a"}, {Limit: 3}, {From: "k", Limit: 1500},
+		{},
+		{From: "a"},
+		{To: "b"},
+		{From: "a%", To: "ab"},
+		{From: "k00010", To: "k02400"},
+		{From: "z", To: "a"},
+		{Limit: 3},
+		{From: "k", Limit: 1500},
 		store.Prefix("b", "a"), store.Prefix("b", "a_"), store.Prefix("b", ""), store.Prefix("b", "\U0010FFFF"), store.Prefix("b", "k0001"),
 	} {
 		for _, backwards := range []bool{false, true} {

@@ -144,10 +144,10 @@ func staysGapless(t *testing.T, s *subject) {
 func conflictsInside(t *testing.T, s *subject) {
 	e := ev("x", "k:1")
 	first := s.mustAppend(t, "a-1", store.NoStream(), e)
-	try := func(append func(ctx context.Context) (store.Result, error)) (store.Result, error) {
+	try := func(call func(ctx context.Context) (store.Result, error)) (store.Result, error) {
 		var res store.Result
 		err := s.Transact(s.ctx, func(ctx context.Context) (err error) {
-			res, err = append(ctx)
+			res, err = call(ctx)
 			return err
 		})
 		return res, err

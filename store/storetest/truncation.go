@@ -39,8 +39,12 @@ func truncates(t *testing.T, s *subject) {
 		removed int64
 		left    []event.Version
 	}{
-		{0, 0, []event.Version{1, 2, 3, 4, 5, 6}}, {1, 0, []event.Version{1, 2, 3, 4, 5, 6}},
-		{4, 3, []event.Version{4, 5, 6}}, {3, 0, []event.Version{4, 5, 6}}, {99, 2, []event.Version{6}}, {99, 0, []event.Version{6}},
+		{0, 0, []event.Version{1, 2, 3, 4, 5, 6}},
+		{1, 0, []event.Version{1, 2, 3, 4, 5, 6}},
+		{4, 3, []event.Version{4, 5, 6}},
+		{3, 0, []event.Version{4, 5, 6}},
+		{99, 2, []event.Version{6}},
+		{99, 0, []event.Version{6}},
 	} {
 		removed, err := s.Truncate(s.ctx, "a-1", step.before)
 		if err != nil || removed != step.removed {
