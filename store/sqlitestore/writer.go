@@ -117,13 +117,16 @@ func (b *Backend) writable(ctx context.Context) error {
 	return nil
 }
 
-// slice is how long the writer goroutine waits for its turn or for the file's lock before it puts the batch back into
-// the queue, where callers can withdraw.
-const slice = 20 * time.Millisecond
+const (
+	// heldFor bounds the time for which a batch waits for the turn or for the file's lock. Then it goes back into the
+	// queue for withdrawAfter, in which callers whose contexts have ended take their requests out.
+	heldFor       = 10 * time.Millisecond
+	withdrawAfter = 500 * time.Microsecond
+)
 
 // commitBatches writes batch after batch until the queue is closed and empty. It is the writer goroutine.
 func (b *Backend) commitBatches() {
-	timer := time.NewTimer(slice)
+	timer := time.NewTimer(heldFor)
 	defer timer.Stop()
 	var locked time.Time // since when the file has been locked by another process; zero: it is not
 	for {
@@ -131,21 +134,27 @@ func (b *Backend) commitBatches() {
 		if !ok {
 			return
 		}
-		timer.Reset(slice)
+		answered := false
+		timer.Reset(heldFor)
 		select {
 		case w := <-b.turn:
 			locked = w.commitBatch(batch, locked)
+			answered = locked.IsZero()
 			b.put(w)
-		case <-timer.C: // a transaction of this process is running: wait, as long as the callers do
+		case <-timer.C: // somebody's transaction is running; appends wait for it as long as their callers do
 		}
 		b.queue.Finish(batch)
+		if !answered {
+			timer.Reset(withdrawAfter)
+			<-timer.C
+		}
 	}
 }
 
 // commitBatch answers the requests of a batch in one transaction. If the file is locked by another process it leaves
 // them unanswered, until that has lasted for the busy timeout. It returns since when the file has been locked.
 func (w *writer) commitBatch(batch *groupcommit.Batch, locked time.Time) time.Time {
-	err := whileBusy(context.Background(), slice, w.beginTransaction)
+	err := whileBusy(context.Background(), heldFor, w.beginTransaction)
 	if busy(err) {
 		switch now := time.Now(); {
 		case locked.IsZero():
