@@ -42,7 +42,15 @@ const (
 	warmUp   = 250 * time.Millisecond
 )
 
-func (o *BenchAppend) withDefaults() error {
+// Validate says what is wrong with the settings.
+func (o BenchAppend) Validate() error {
+	if o.Writers < 0 || o.EventsPerAppend < 0 || o.PayloadBytes < 0 || o.Rounds < 0 || o.Duration < 0 {
+		return errors.New("bench append: writers, events per append, payload, rounds and duration must not be negative")
+	}
+	return nil
+}
+
+func (o *BenchAppend) withDefaults() {
 	set := func(field *int, value int) {
 		if *field == 0 {
 			*field = value
@@ -55,19 +63,16 @@ func (o *BenchAppend) withDefaults() error {
 	if o.Duration == 0 {
 		o.Duration = 5 * time.Second
 	}
-	if o.Writers < 0 || o.EventsPerAppend < 0 || o.PayloadBytes < 0 || o.Rounds < 0 || o.Duration < 0 {
-		return errors.New("bench append: writers, events per append, payload, rounds and duration must not be negative")
-	}
-	return nil
 }
 
 // BenchAppend measures appends with exact expected versions to 4,000 streams of the category "bench", and in turns with
 // it what the bare driver does with the same rows: in one INSERT per transaction by as many writers, and in bulk.
 // A nil baseline is left out. It refuses a store that holds other events, unless forced.
 func (a *Admin) BenchAppend(ctx context.Context, baseline Baseline, o BenchAppend) (AppendFigures, error) {
-	if err := o.withDefaults(); err != nil {
+	if err := o.Validate(); err != nil {
 		return AppendFigures{}, err
 	}
+	o.withDefaults()
 	if !o.Force {
 		if err := a.checkScratch(ctx); err != nil {
 			return AppendFigures{}, err

@@ -26,10 +26,10 @@ type BenchRead struct {
 type ReadFigures struct {
 	EventsPerSecond    float64 `json:"events_per_s"`
 	RawEventsPerSecond float64 `json:"raw_read_events_per_s,omitempty"`
-	Ratio              float64 `json:"ratio,omitempty"`
+	Ratio              float64 `json:"ratio_to_read,omitempty"`
 	PeakHeapMB         float64 `json:"peak_heap_mb"` // how much the heap grew above what it was before the replay
 
-	Events int64 `json:"-"` // that each replay has read
+	Events int64 `json:"events"` // that each replay has read
 }
 
 // fillWriters and fillEvents shape the appends that fill the store before a replay.
@@ -75,15 +75,13 @@ func (a *Admin) fill(ctx context.Context, o BenchRead) error {
 		return err
 	}
 	var (
-		left = int64(o.Events) - int64(head)
+		left = o.Events - int64(head)
 		done atomic.Int64
 		w    = newWorkload(event.NewID().String()[:13], fillWriters, fillEvents, o.PayloadBytes)
 	)
 	if left <= 0 {
 		return nil
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	full := errors.New("full")
 	_, _, err = drive(ctx, fillWriters, 1<<62, func(ctx context.Context, writer int) error {
 		if done.Load() >= left {

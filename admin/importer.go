@@ -57,8 +57,7 @@ func (in *importer) joins(l numbered, size int) bool {
 	return in.lines[len(in.lines)-1].Stream == l.Stream || !in.streams[l.Stream]
 }
 
-// flush appends the gathered lines in one commit. Where some of them are there already, or one is refused, it appends
-// them one by one: the former are skipped, and the latter is found.
+// flush appends the gathered lines in one commit.
 func (in *importer) flush(ctx context.Context) error {
 	lines := in.lines
 	if len(lines) == 0 {
@@ -66,23 +65,31 @@ func (in *importer) flush(ctx context.Context) error {
 	}
 	in.lines, in.bytes = lines[:0], 0
 	clear(in.streams)
+	return in.commit(ctx, lines)
+}
+
+// commit appends lines in one commit. Where some of them are there already, or one is refused, it appends them by
+// halves, in order: a run of lines that is there is recognised whole, and a line that is refused is found.
+func (in *importer) commit(ctx context.Context, lines []numbered) error {
 	res, err := in.store.Commit(ctx, commitOf(lines))
-	if err == nil {
+	switch {
+	case err == nil:
 		in.count(res, int64(len(lines)))
 		return nil
-	}
-	if !errors.Is(err, store.ErrIDReused) && !errors.Is(err, store.ErrInvalid) &&
-		!errors.Is(err, store.ErrTooLarge) && !errors.Is(err, store.ErrStreamDeleted) {
+	case len(lines) == 1 || !isOfOneLine(err):
 		return lines[0].refused(err)
 	}
-	for _, l := range lines {
-		res, err := in.store.Append(ctx, l.Stream, store.Any(), l.Event)
-		if err != nil {
-			return l.refused(err)
-		}
-		in.count(res, 1)
+	half := len(lines) / 2
+	if err := in.commit(ctx, lines[:half]); err != nil {
+		return err
 	}
-	return nil
+	return in.commit(ctx, lines[half:])
+}
+
+// isOfOneLine reports whether an error may be the fault of one line, so that others can be appended without it.
+func isOfOneLine(err error) bool {
+	return errors.Is(err, store.ErrIDReused) || errors.Is(err, store.ErrInvalid) ||
+		errors.Is(err, store.ErrTooLarge) || errors.Is(err, store.ErrStreamDeleted)
 }
 
 func commitOf(lines []numbered) store.Commit {

@@ -49,7 +49,31 @@ func (v *verifier) run(ctx context.Context) error {
 	v.checkBeginnings()
 	v.outcome.Streams = len(v.streams)
 	v.outcome.Removed = v.removed.total
-	return v.checkList(ctx)
+	if err := v.checkList(ctx); err != nil {
+		return err
+	}
+	return v.order(ctx)
+}
+
+// order sorts the faults by place, and names the stream of those that were found by position alone.
+func (v *verifier) order(ctx context.Context) error {
+	for i := range v.outcome.Faults {
+		f := &v.outcome.Faults[i]
+		if f.Stream != "" || f.Position == 0 {
+			continue
+		}
+		at, err := first(v.store.ReadLog(ctx, store.LogRead{From: f.Position, To: f.Position, Limit: 1}))
+		if err != nil {
+			return err
+		}
+		if at != nil {
+			f.Stream, f.Version = at.Stream, at.Version
+		}
+	}
+	slices.SortStableFunc(v.outcome.Faults, func(a, b Fault) int {
+		return cmp.Or(cmp.Compare(a.Position, b.Position), cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.Version, b.Version))
+	})
+	return nil
 }
 
 // pass reads the log and gathers the ids of one part; the first pass checks all the rest.
