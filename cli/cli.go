@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// storeVariable names the store where --store does not.
+const storeVariable = "LEX_EVENTS_STORE"
+
+// Run runs one command line, without the program's name, and gives its exit code: 0, 1 where it failed, 2 where the
+// command line is wrong. It prints results to stdout, and errors and progress to stderr. Ending the context is Ctrl-C.
+func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintln(stderr, "lexevents: "+oneLine(err))
+	var usage *usageError
+	if !a.started || errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// app is one run of the program.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	started        bool // the command line was understood
+
+	storeURL string
+	json     bool
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "lexevents",
+		Short: "Look into, fill, check and measure stores of events",
+		Long: "lexevents works on a store of events that a URL names: memory:, sqlite:path/to/events.db or\n" +
+			"postgres://user:password@host/database. Give it as --store or in " + storeVariable + ".\n\n" +
+			"It prints tables for people; with --json one JSON object per line. It exits with 0, with 1 when it\n" +
+			"failed, and with 2 when the command line is wrong.",
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.PersistentFlags().StringVar(&a.storeURL, "store", os.Getenv(storeVariable), "URL of the store")
+	root.PersistentFlags().Lookup("store").DefValue = "$" + storeVariable
+	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, one object per line")
+	root.AddCommand(
+		a.info(), a.streams(), a.read(), a.tail(), a.append(), a.imports(), a.export(), a.verify(), a.migrate(), a.bench(),
+	)
+	return root
+}
+
+// action makes a command's function out of one that gets its arguments; from here on errors are not the command line's.
+func (a *app) action(do func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		a.started = true
+		return do(cmd.Context(), args)
+	}
+}
+
+// group is a command that only holds others.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	names := make([]string, len(commands))
+	for i, c := range commands {
+		names[i] = c.Name()
+	}
+	g := &cobra.Command{
+		Use: use, Short: short,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("%s: unknown command %q; there is: %s", use, args[0], strings.Join(names, ", "))
+			}
+			return usagef("%s: say which: %s", use, strings.Join(names, ", "))
+		},
+	}
+	g.AddCommand(commands...)
+	return g
+}
+
+// usageError is a fault of the command line.
+type usageError struct{ text string }
+
+// Error implements error.
+func (e *usageError) Error() string { return e.text }
+
+func usagef(format string, args ...any) error { return &usageError{text: fmt.Sprintf(format, args...)} }
+
+// notNegative checks flags that count.
+func notNegative[N ~int | ~int64](flag string, n N) error {
+	if n < 0 {
+		return usagef("--%s %d: must not be negative", flag, n)
+	}
+	return nil
+}
+
+func oneLine(err error) string {
+	return strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+}

@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"lexigram.dev/events/admin"
+	"lexigram.dev/events/drivers"
+	"lexigram.dev/events/store"
+)
+
+// purpose says what a command does with a store, and so how it is opened.
+type purpose int
+
+const (
+	toRead    purpose = iota // never creates or changes anything
+	toWrite                  // creates a missing embedded store; a server's is created by migrate up alone
+	toMigrate                // opens what is missing or old
+)
+
+// with opens the store, lets do work on it and closes it.
+func (a *app) with(ctx context.Context, p purpose, do func(*admin.Admin) error) (err error) {
+	s, err := a.open(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return do(admin.New(s))
+}
+
+func (a *app) open(ctx context.Context, p purpose) (*store.Store, error) {
+	if a.storeURL == "" {
+		return nil, usagef("no store: give --store URL or set %s, for example: --store sqlite:events.db", storeVariable)
+	}
+	o := store.OpenOptions{ReadOnly: p == toRead, Pending: p == toMigrate}
+	o.AutoMigrate = p == toWrite && embedded(a.storeURL)
+	if err := a.checkBackend(); err != nil {
+		return nil, err
+	}
+	backend, err := store.OpenURL(ctx, a.storeURL, drivers.All(), o)
+	if err != nil {
+		return nil, err
+	}
+	return store.New(backend, store.Options{}), nil
+}
+
+// checkBackend takes a backend that is not linked, or no backend at all, for a fault of the command line.
+func (a *app) checkBackend() error {
+	for _, d := range drivers.All() {
+		for _, scheme := range d.Schemes {
+			if strings.HasPrefix(a.storeURL, scheme+":") {
+				return nil
+			}
+		}
+	}
+	_, err := store.OpenURL(context.Background(), a.storeURL, drivers.All(), store.OpenOptions{})
+	return usagef("%v", err)
+}
+
+// embedded reports whether the store lives in a file of this program's own.
+func embedded(storeURL string) bool { return strings.HasPrefix(storeURL, "sqlite:") }

@@ -1,0 +1,26 @@
+package drivers
+
+import (
+	"context"
+	"strings"
+
+	"lexigram.dev/events/admin"
+	"lexigram.dev/events/store/sqlitestore/sqlitebaseline"
+)
+
+// OpenBaseline gives what the backend that the URL names is measured against: the bare driver with tables of its own.
+// Backends without a server or a file have none, and get nil. The caller closes it.
+func OpenBaseline(ctx context.Context, storeURL string) (admin.Baseline, error) {
+	scheme, rest, _ := strings.Cut(storeURL, ":")
+	switch scheme {
+	case "sqlite":
+		path, _, _ := strings.Cut(rest, "?")
+		b, err := sqlitebaseline.Open(ctx, path)
+		if err != nil {
+			return nil, err
+		}
+		return b, nil
+	default:
+		return nil, nil
+	}
+}
