@@ -1,0 +1,136 @@
+package pgstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"lexigram.dev/events/event"
+	"lexigram.dev/events/store"
+)
+
+// oneParameters are the parameters of append_one.
+func oneParameters(a *store.Append) [][]byte {
+	e := &a.Events[0]
+	number := func(v int64) []byte { return bigEndian.AppendUint64(nil, uint64(v)) }
+	var tags []byte
+	if len(e.Tags) > 0 {
+		tags = textArray(e.Tags)
+	}
+	return [][]byte{
+		e.ID[:], []byte(a.Stream), number(expectation(a.Expected)), []byte(e.Type), number(int64(e.SchemaVersion))[4:],
+		[]byte(e.ContentType), notNil(e.Data), e.Metadata.AppendJSON(nil), tags, number(timestamp(e.OccurredAt)),
+	}
+}
+
+// notNil keeps empty data from becoming a null.
+func notNil(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+// column is one array parameter of append_many: a row for each event.
+type column struct {
+	oid uint32
+	add func(b []byte, e *event.Pending) []byte
+}
+
+// eventArrays are the parameters of append_many from ids on.
+var eventArrays = [...]column{
+	{pgtype.UUIDOID, func(b []byte, e *event.Pending) []byte { return appendBytes(b, e.ID[:]) }},
+	{pgtype.TextOID, func(b []byte, e *event.Pending) []byte { return appendText(b, e.Type) }},
+	{pgtype.Int4OID, func(b []byte, e *event.Pending) []byte { return appendInt32(b, int32(e.SchemaVersion)) }},
+	{pgtype.TextOID, func(b []byte, e *event.Pending) []byte { return appendText(b, e.ContentType) }},
+	{pgtype.ByteaOID, func(b []byte, e *event.Pending) []byte { return appendBytes(b, e.Data) }},
+	{pgtype.ByteaOID, func(b []byte, e *event.Pending) []byte { return appendMetadata(b, &e.Metadata) }},
+	{pgtype.TextOID, func(b []byte, e *event.Pending) []byte {
+		if len(e.Tags) == 0 {
+			return appendNull(b)
+		}
+		return appendText(b, arrayLiteral(e.Tags))
+	}},
+	{pgtype.TimestamptzOID, func(b []byte, e *event.Pending) []byte { return appendInt64(b, timestamp(e.OccurredAt)) }},
+}
+
+// manyParameters are the parameters of append_many.
+func manyParameters(commits []store.Commit) [][]byte {
+	var (
+		requests, eventParts  []int32
+		streams, eventStreams []event.StreamID
+		expected              []int64
+		events                []*event.Pending
+	)
+	for i := range commits {
+		for j := range commits[i].Appends {
+			a := &commits[i].Appends[j]
+			requests, streams, expected = append(requests, int32(i+1)), append(streams, a.Stream), append(expected, expectation(a.Expected))
+			for k := range a.Events {
+				events = append(events, &a.Events[k])
+				eventParts, eventStreams = append(eventParts, int32(len(requests))), append(eventStreams, a.Stream)
+			}
+		}
+	}
+	parameters := [][]byte{
+		int32Array(requests), textArray(streams), int64Array(expected), conditions(commits),
+		int32Array(eventParts), textArray(eventStreams),
+	}
+	for _, c := range eventArrays {
+		b := appendArray(nil, c.oid, len(events))
+		for _, e := range events {
+			b = c.add(b, e)
+		}
+		parameters = append(parameters, b)
+	}
+	return parameters
+}
+
+// manyTypes are the types of the parameters of append_many, for connections where it is not prepared.
+var manyTypes = []uint32{
+	pgtype.Int4ArrayOID, pgtype.TextArrayOID, pgtype.Int8ArrayOID, pgtype.JSONBOID, pgtype.Int4ArrayOID, pgtype.TextArrayOID,
+	pgtype.UUIDArrayOID, pgtype.TextArrayOID, pgtype.Int4ArrayOID, pgtype.TextArrayOID,
+	pgtype.ByteaArrayOID, pgtype.ByteaArrayOID, pgtype.TextArrayOID, pgtype.TimestamptzArrayOID,
+}
+
+// callMany runs append_many on a connection that is in a READ COMMITTED transaction.
+func (b *Backend) callMany(ctx context.Context, conn *pgx.Conn, parameters [][]byte) (outcome, error) {
+	formats := make([]int16, len(manyTypes))
+	for i := range formats {
+		formats[i] = pgtype.BinaryFormatCode
+	}
+	result := conn.PgConn().ExecParams(ctx, b.sql.in(sqlAppendMany), parameters, manyTypes, formats, []int16{pgtype.BinaryFormatCode}).Read()
+	if result.Err != nil {
+		return outcome{}, result.Err
+	}
+	if len(result.Rows) != 1 {
+		return outcome{}, fmt.Errorf("append_many returned %d rows", len(result.Rows))
+	}
+	return readOutcome(result.Rows[0])
+}
+
+// appendAlone appends one commit on a connection that is in a READ COMMITTED transaction. A refusal leaves the
+// transaction usable.
+func (b *Backend) appendAlone(ctx context.Context, conn *pgx.Conn, c store.Commit) (store.Result, error) {
+	p := planOf([]store.Commit{c})
+	o, err := b.callMany(ctx, conn, manyParameters([]store.Commit{c}))
+	if err != nil {
+		return store.Result{}, err
+	}
+	if len(o.refused) == 0 {
+		p.settle(&o)
+		return p.result(0, o.head+event.Position(p.members[0].events)), nil
+	}
+	if len(o.reused) > 0 {
+		found, err := b.byID(ctx, conn, []store.Commit{c})
+		if err != nil {
+			return store.Result{}, err
+		}
+		if first, ok, err := store.FirstResult(c, found); ok || err != nil {
+			return first, err
+		}
+	}
+	return store.Result{}, p.complaint(0, &o)
+}

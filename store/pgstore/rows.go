@@ -1,0 +1,110 @@
+package pgstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"lexigram.dev/events/event"
+	"lexigram.dev/events/store"
+)
+
+// decoder turns rows of eventColumns into events. The bytes of a page's events lie in few large blocks, each slice
+// capped to its own part; strings that come again and again are shared.
+type decoder struct {
+	block []byte
+	known map[string]string
+}
+
+const (
+	blockBytes   = 64 << 10
+	knownStrings = 4096
+)
+
+func newDecoder() *decoder { return &decoder{known: map[string]string{}} }
+
+// row decodes one row; values are valid only during the call.
+func (d *decoder) row(values [][]byte, e *event.Recorded) error {
+	if len(values) != 12 || len(values[0]) != 8 || len(values[1]) != 16 || len(values[3]) != 8 || len(values[5]) != 4 ||
+		len(values[10]) != 8 || len(values[11]) != 8 {
+		return &kindError{kind: store.ErrCorrupt, err: fmt.Errorf("a row of events does not have the columns of an event in binary form")}
+	}
+	e.Position = event.Position(bigEndian.Uint64(values[0]))
+	e.ID = event.ID(values[1])
+	e.Stream = event.StreamID(d.string(values[2]))
+	e.Version = event.Version(bigEndian.Uint64(values[3]))
+	e.Type = d.string(values[4])
+	e.SchemaVersion = int(int32(bigEndian.Uint32(values[5])))
+	e.ContentType = d.string(values[6])
+	e.Data = d.keep(values[7])
+	e.RawMetadata = d.keep(values[8])
+	e.OccurredAt = timeOf(values[10])
+	e.RecordedAt = timeOf(values[11])
+	if values[9] == nil {
+		return nil
+	}
+	return elements(values[9], func(tag []byte) { e.Tags = append(e.Tags, event.Tag(d.string(tag))) })
+}
+
+// keep copies bytes into the block.
+func (d *decoder) keep(raw []byte) []byte {
+	if len(raw) > cap(d.block)-len(d.block) {
+		d.block = make([]byte, 0, max(blockBytes, len(raw)))
+	}
+	start := len(d.block)
+	d.block = append(d.block, raw...)
+	return d.block[start:len(d.block):len(d.block)]
+}
+
+// string gives the text, shared with equal texts that came before.
+func (d *decoder) string(raw []byte) string {
+	if s, ok := d.known[string(raw)]; ok { // the compiler makes no string for the look-up
+		return s
+	}
+	s := string(raw)
+	if len(d.known) < knownStrings {
+		d.known[s] = s
+	}
+	return s
+}
+
+// binaryRows asks for results in binary form. A user's pool may be set to the simple protocol, which has texts only.
+func binaryRows(conn *pgx.Conn, args ...any) []any {
+	options := []any{pgx.QueryResultFormats{pgtype.BinaryFormatCode}}
+	if conn.Config().DefaultQueryExecMode == pgx.QueryExecModeSimpleProtocol {
+		options = append(options, pgx.QueryExecModeExec)
+	}
+	return append(options, args...)
+}
+
+// page reads events.
+func (d *decoder) page(ctx context.Context, conn *pgx.Conn, size int, sql string, args ...any) ([]event.Recorded, error) {
+	rows, err := conn.Query(ctx, sql, binaryRows(conn, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	page := make([]event.Recorded, 0, size)
+	for rows.Next() {
+		page = append(page, event.Recorded{})
+		if err := d.row(rows.RawValues(), &page[len(page)-1]); err != nil {
+			return nil, err
+		}
+	}
+	return page, rows.Err()
+}
+
+// byID finds the stored events that have an id of one of the commits.
+func (b *Backend) byID(ctx context.Context, conn *pgx.Conn, commits []store.Commit) ([]event.Recorded, error) {
+	var ids [][16]byte
+	for i := range commits {
+		for j := range commits[i].Appends {
+			for k := range commits[i].Appends[j].Events {
+				ids = append(ids, commits[i].Appends[j].Events[k].ID)
+			}
+		}
+	}
+	return newDecoder().page(ctx, conn, 0, b.sql.in(sqlByID), ids)
+}

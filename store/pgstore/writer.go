@@ -1,0 +1,223 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"lexigram.dev/events/event"
+	"lexigram.dev/events/store"
+	"lexigram.dev/events/store/internal/groupcommit"
+)
+
+// writer sends the batches of the queue. Its goroutine forms and sends; in Copy mode the goroutine of its link reads
+// the answers.
+type writer struct {
+	*Backend
+	mode     AppendMode
+	queue    *groupcommit.Queue
+	versions *versions
+	seen     map[event.StreamID]event.Version // scratch of guess
+
+	start    sync.Once
+	done     chan struct{} // closed when the writer's goroutine has ended
+	give     context.CancelFunc
+	link     *link     // of the writer's goroutine; nil: not connected
+	lostAt   time.Time // guarded by lostMu; when the server was lost; zero: it is there, or never was
+	lostMu   sync.Mutex
+	answered bool // the server was reached once
+}
+
+// rememberedStreams bounds the memory that the versions of streams take, to some 10 MB.
+const rememberedStreams = 32_768
+
+func newWriter(b *Backend) *writer {
+	depth := 2
+	if b.options.AppendMode == Function {
+		depth = 1
+	}
+	return &writer{
+		Backend:  b,
+		mode:     b.options.AppendMode,
+		queue:    groupcommit.New(groupcommit.Options{Depth: depth, Independent: true}),
+		versions: newVersions(rememberedStreams),
+		seen:     map[event.StreamID]event.Version{},
+		done:     make(chan struct{}),
+	}
+}
+
+// submit appends through the group. The goroutines start with the first append.
+func (w *writer) submit(ctx context.Context, c store.Commit) (store.Result, error) {
+	w.start.Do(func() {
+		var life context.Context
+		life, w.give = context.WithCancel(context.Background())
+		go w.run(life)
+	})
+	return w.queue.Submit(ctx, c)
+}
+
+// close lets what is queued finish, for some time, and ends the goroutines.
+func (w *writer) close(patience time.Duration) {
+	w.queue.Close()
+	started := true
+	w.start.Do(func() { started = false })
+	if !started {
+		return
+	}
+	timer := time.AfterFunc(patience, w.give)
+	defer timer.Stop()
+	<-w.done
+	w.give()
+}
+
+func (w *writer) run(ctx context.Context) {
+	defer close(w.done)
+	defer func() { w.unlink() }()
+	for {
+		from, ok := w.queue.Next()
+		if !ok {
+			return
+		}
+		if w.mode == Function {
+			w.sendByFunction(ctx, w.prepare(from))
+			continue
+		}
+		from.Release() // connecting may take long, and callers may leave meanwhile
+		err := w.connect(ctx)
+		from.Hold()
+		if err != nil {
+			for _, r := range from.Requests {
+				r.Fail(err)
+			}
+			w.queue.Finish(from)
+			continue
+		}
+		if len(from.Requests) == 0 {
+			w.queue.Finish(from)
+			continue
+		}
+		w.link.send(w, w.prepare(from))
+	}
+}
+
+// connect makes sure that there is a link. A server that was lost is waited for.
+func (w *writer) connect(ctx context.Context) error {
+	if w.link != nil && !w.link.failed.Load() {
+		return nil
+	}
+	w.unlink() // waits until the fate of what was in flight is known
+	for try := 0; ; try++ {
+		l, err := w.newLink(ctx)
+		if err == nil {
+			w.link, w.answered = l, true
+			w.found()
+			return nil
+		}
+		if !w.answered || !w.wait(ctx, try, err) {
+			return &kindError{kind: store.ErrUnavailable, err: fmt.Errorf("nothing was stored: %w", err)}
+		}
+	}
+}
+
+func (w *writer) unlink() {
+	if w.link != nil {
+		w.link.close()
+		w.link = nil
+	}
+}
+
+// sendByFunction appends the batch by append_many in a transaction on a connection of the pool.
+func (w *writer) sendByFunction(ctx context.Context, b *batch) {
+	parameters := manyParameters(b.commits())
+	b.Release()
+	var o outcome
+	err := w.inReadCommitted(ctx, func(conn *pgx.Conn) (err error) {
+		o, err = w.callMany(ctx, conn, parameters)
+		return err
+	})
+	switch {
+	case err == nil:
+		w.found()
+		w.conclude(ctx, b, &o)
+	case asServerError(err) != nil && !isLoss(asServerError(err)):
+		w.failed(ctx, b, asServerError(err))
+	default:
+		w.recover(ctx, b, err)
+	}
+}
+
+// found notes that the server answers.
+func (w *writer) found() {
+	w.lostMu.Lock()
+	defer w.lostMu.Unlock()
+	w.lostAt = time.Time{}
+}
+
+// wait waits before the next attempt to reach the server; false: do not try again.
+func (w *writer) wait(ctx context.Context, try int, cause error) bool {
+	now := time.Now()
+	w.lostMu.Lock()
+	if w.lostAt.IsZero() {
+		w.lostAt = now
+	}
+	left := w.options.ReconnectFor - now.Sub(w.lostAt)
+	w.lostMu.Unlock()
+	if left <= 0 || !isTransient(cause) {
+		return false
+	}
+	timer := time.NewTimer(min(left, backoff(try)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-w.closing:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// backoff is 10 ms, 20, 40… up to a second.
+func backoff(try int) time.Duration {
+	return min(10*time.Millisecond<<min(try, 10), time.Second)
+}
+
+// recover finds out what became of a batch whose connection was lost between sending and answer, by the ids of its
+// events. What was not stored goes back into the queue: should the old connection's transaction still commit, then
+// either it has the append lock and the retry waits for it, or the ids tell.
+func (w *writer) recover(ctx context.Context, b *batch, cause error) {
+	defer w.queue.Finish(b.Batch)
+	for try := 0; ; try++ {
+		b.Hold()
+		present := b.present()
+		if len(present) == 0 {
+			return
+		}
+		found, err := w.lookUp(ctx, b, present)
+		if err == nil {
+			w.found()
+			for _, i := range present {
+				r := b.requests[i]
+				result, ok, err := store.FirstResult(r.Commit, found[i])
+				switch {
+				case ok:
+					result.Duplicate = false // it was this append that stored it
+					r.Resolve(result)
+					w.committed(result.Last)
+				case err != nil:
+					r.Fail(err)
+				}
+			}
+			return
+		}
+		b.Release()
+		if !w.wait(ctx, try, err) {
+			b.failAll(errUnknown(errors.Join(cause, err)))
+			return
+		}
+	}
+}
