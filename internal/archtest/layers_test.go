@@ -35,6 +35,7 @@ var clients = map[string][]string{
 	"store/sqlitestore/sqlitebaseline": {"zombiezen.com/go/sqlite"},
 	"store/pgstore":                    {"github.com/jackc/pgx/v5", "github.com/jackc/puddle/v2"},
 	"store/pgstore/pgbaseline":         {"github.com/jackc/pgx/v5"},
+	"cli":                              {"github.com/spf13/cobra", "github.com/schollz/progressbar/v3"},
 }
 
 // onlyFor names the only packages that may import these. Their own tests may too, and so may every example.
@@ -43,7 +44,7 @@ var onlyFor = map[string][]string{
 	"store/pgstore":                    {"drivers", "store/pgstore/pgbaseline"},
 	"store/sqlitestore/sqlitebaseline": {"drivers"},
 	"store/pgstore/pgbaseline":         {"drivers"},
-	"drivers":                          {"cmd/lexevents"},
+	"drivers":                          {"cli", "cmd/lexevents"},
 	"store/storetest":                  {}, // suites belong to tests
 	"aggregate/aggregatetest":          {},
 }

@@ -91,7 +91,7 @@ func brokenOutside(s source, path string) string {
 		}
 	}
 	if allowed := clients[s.pkg]; len(allowed) > 0 {
-		return "a driver imports the standard library, this module, and its one client: " + strings.Join(allowed, ", ")
+		return "this package imports the standard library, this module, and of others: " + strings.Join(allowed, ", ")
 	}
 	return "this package imports the standard library and this module only"
 }
