@@ -2,31 +2,23 @@ package query
 
 import "lexigram.dev/events/internal/dispatch"
 
-// Message is what middleware sees of a query on its way to the handler and back: Name, Payload, Result and SetResult.
-// It is valid until the middleware returns: do not keep it.
-type Message = dispatch.Message
+// The types of middleware are those of package command: one middleware fits both buses.
+type (
+	// Message is what middleware sees: Name, Payload, Result, SetResult. Do not keep it.
+	Message = dispatch.Message
+	// Next is func(ctx context.Context, m Message) error.
+	Next = dispatch.Next
+	// Middleware is func(next Next) Next.
+	Middleware = dispatch.Middleware
+	// PanicError is a panic on the way to the handler or in it.
+	PanicError = dispatch.PanicError
+)
 
-// Next handles a message: func(ctx context.Context, m Message) error. It is the handler with what middleware is left
-// around it.
-type Next = dispatch.Next
-
-// Middleware is func(next Next) Next. It is called once per handler, when that is registered; the function it returns is
-// called for each message, from many goroutines at once. The same middleware fits the command bus and the query bus.
-type Middleware = dispatch.Middleware
-
-// PanicError is a panic of a handler or of middleware, with its value and stack.
-type PanicError = dispatch.PanicError
-
-// The kinds of errors. Test for them with errors.Is.
+// The kinds of errors, for errors.Is. They are those of package command.
 var (
-	// ErrNoHandler: no handler is registered for the query's type.
-	ErrNoHandler = dispatch.ErrNoHandler
-	// ErrDuplicateHandler: there is a handler for the query's type already.
-	ErrDuplicateHandler = dispatch.ErrDuplicateHandler
-	// ErrResultType: the handler gives a result of another type than was asked for.
-	ErrResultType = dispatch.ErrResultType
-	// ErrLate: middleware was added after the first handler, which would have missed it.
-	ErrLate = dispatch.ErrLate
-	// ErrTimeout: the handler did not finish within Options.Timeout. It comes with context.DeadlineExceeded.
-	ErrTimeout = dispatch.ErrTimeout
+	ErrNoHandler        = dispatch.ErrNoHandler        // no handler for the query's type
+	ErrDuplicateHandler = dispatch.ErrDuplicateHandler // the type has a handler already
+	ErrResultType       = dispatch.ErrResultType       // the handler answers with another type
+	ErrTimeout          = dispatch.ErrTimeout          // no answer within Options.Timeout
+	ErrLate             = dispatch.ErrLate             // middleware after the first handler
 )

@@ -124,6 +124,16 @@ func Resolve[C, R any](b *Bus) (*Handler[C, R], error) {
 	return h, nil
 }
 
+// Dispatch sends a message to the handler of its type, which must give an R.
+func Dispatch[C, R any](ctx context.Context, b *Bus, c C) (R, error) {
+	h, err := Resolve[C, R](b)
+	if err != nil {
+		var none R
+		return none, err
+	}
+	return h.Dispatch(ctx, c)
+}
+
 // Dispatch sends a message whose type is known only at run time.
 func (b *Bus) Dispatch(ctx context.Context, message any) (any, error) {
 	t := reflect.TypeOf(message)

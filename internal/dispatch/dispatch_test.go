@@ -35,12 +35,7 @@ func must(t *testing.T, err error) {
 }
 
 func send[R, C any](ctx context.Context, b *dispatch.Bus, c C) (R, error) {
-	h, err := dispatch.Resolve[C, R](b)
-	if err != nil {
-		var none R
-		return none, err
-	}
-	return h.Dispatch(ctx, c)
+	return dispatch.Dispatch[C, R](ctx, b, c)
 }
 
 func wantError(t *testing.T, err error, kind error, phrases ...string) {
