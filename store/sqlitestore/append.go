@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"math"
 
-	"zombiezen.com/go/sqlite"
-
 	"lexigram.dev/events/event"
 	"lexigram.dev/events/store"
 )
@@ -132,7 +130,7 @@ func (w *writer) insert(c *store.Commit) (store.Result, error) {
 		for j := range part.Events {
 			position++
 			version++
-			bindEvent(w.insertEvent, position, version, &part.Events[j])
+			w.bindEvent(position, version, &part.Events[j])
 			if err := run(w.insertEvent); err != nil {
 				return store.Result{}, w.undo(err)
 			}
@@ -153,13 +151,20 @@ func (w *writer) insert(c *store.Commit) (store.Result, error) {
 	return res, nil
 }
 
-func bindEvent(stmt *sqlite.Stmt, position int64, version event.Version, e *event.Pending) {
+func (w *writer) bindEvent(position int64, version event.Version, e *event.Pending) {
 	var metadata [512]byte
+	stmt := w.insertEvent
 	stmt.BindInt64(colPosition+1, position)
 	stmt.BindInt64(colVersion+1, int64(version))
-	stmt.BindText(colType+1, e.Type)
+	if e.Type != w.boundType {
+		stmt.BindText(colType+1, e.Type)
+		w.boundType = e.Type
+	}
 	stmt.BindInt64(colSchemaVersion+1, int64(e.SchemaVersion))
-	stmt.BindText(colContentType+1, e.ContentType)
+	if e.ContentType != w.boundContentType {
+		stmt.BindText(colContentType+1, e.ContentType)
+		w.boundContentType = e.ContentType
+	}
 	stmt.BindBytes(colID+1, e.ID[:])
 	stmt.BindInt64(colOccurredAt+1, e.OccurredAt.UnixMicro())
 	if len(e.Tags) == 0 {

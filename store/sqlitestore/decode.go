@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	bytesChunk = 64 << 10 // of payloads that share an allocation
-	textChunk  = 8 << 10  // of stream names that share an allocation
-	maxInterns = 1024     // different type names and content types that are kept to be shared
+	bytesChunk  = 64 << 10 // of payloads that share an allocation
+	textChunk   = 8 << 10  // of stream names that share an allocation
+	maxInterned = 1024     // different values of one column that are kept to be shared
 )
 
 // decoder turns rows into events. Events get parts of larger allocations, with their capacity cut off: they are the
@@ -24,36 +24,43 @@ type decoder struct {
 	events []event.Recorded
 	stream event.StreamID // of all rows, where that is known; saves decoding it
 
-	bytes []byte
-	text  strings.Builder
-	names map[string]string
+	bytes             []byte
+	text              strings.Builder
+	types, mediaTypes interned
 }
 
-// add decodes the current row of a statement whose result is eventColumns.
+// add decodes the current row of a statement whose result is eventColumns. It sets every field, since the memory of
+// earlier pages is used again.
 func (d *decoder) add(stmt *sqlite.Stmt) error {
-	d.events = append(d.events, event.Recorded{})
+	if len(d.events) < cap(d.events) {
+		d.events = d.events[:len(d.events)+1]
+	} else {
+		d.events = append(d.events, event.Recorded{})
+	}
 	e := &d.events[len(d.events)-1]
 	e.Position = event.Position(stmt.ColumnInt64(colPosition))
 	if e.Stream = d.stream; e.Stream == "" {
 		e.Stream = event.StreamID(d.newText(stmt, colStream))
 	}
 	e.Version = event.Version(stmt.ColumnInt64(colVersion))
-	e.Type = d.name(stmt, colType)
+	e.Type = d.types.column(stmt, colType)
 	e.SchemaVersion = int(stmt.ColumnInt64(colSchemaVersion))
-	e.ContentType = d.name(stmt, colContentType)
+	e.ContentType = d.mediaTypes.column(stmt, colContentType)
 	if n := stmt.ColumnBytes(colID, e.ID[:]); n != len(e.ID) {
 		return fmt.Errorf("%w: the id at position %d has %d bytes", store.ErrCorrupt, e.Position, n)
 	}
 	e.OccurredAt = time.UnixMicro(stmt.ColumnInt64(colOccurredAt)).UTC()
 	e.RecordedAt = time.UnixMicro(stmt.ColumnInt64(colRecordedAt)).UTC()
-	if stmt.ColumnType(colTags) != sqlite.TypeNull {
-		var err error
-		if e.Tags, err = decodeTags(stmt.ColumnText(colTags)); err != nil {
-			return fmt.Errorf("%w: the tags at position %d: %w", store.ErrCorrupt, e.Position, err)
-		}
-	}
 	e.RawMetadata = d.newBytes(stmt, colMetadata)
 	e.Data = d.newBytes(stmt, colData)
+	e.Tags = nil
+	if stmt.ColumnType(colTags) == sqlite.TypeNull {
+		return nil
+	}
+	var err error
+	if e.Tags, err = decodeTags(stmt.ColumnText(colTags)); err != nil {
+		return fmt.Errorf("%w: the tags at position %d: %w", store.ErrCorrupt, e.Position, err)
+	}
 	return nil
 }
 
@@ -92,21 +99,30 @@ func (d *decoder) newText(stmt *sqlite.Stmt, col int) string {
 	return d.text.String()[from:]
 }
 
-// name gives the text of a column that has few different values.
-func (d *decoder) name(stmt *sqlite.Stmt, col int) string {
+// interned gives out the texts of a column that has few different values, each as one string.
+type interned struct {
+	last  string // mostly the next one too
+	known map[string]string
+}
+
+func (k *interned) column(stmt *sqlite.Stmt, col int) string {
 	var buf [128]byte
 	n := stmt.ColumnBytes(col, buf[:])
-	if n == len(buf) {
+	if n == len(buf) { // it may not have fitted
 		return stmt.ColumnText(col)
 	}
-	if s, known := d.names[string(buf[:n])]; known {
-		return s
+	if string(buf[:n]) == k.last {
+		return k.last
 	}
-	if d.names == nil || len(d.names) >= maxInterns {
-		d.names = map[string]string{}
+	s, known := k.known[string(buf[:n])]
+	if !known {
+		if k.known == nil || len(k.known) >= maxInterned {
+			k.known = map[string]string{}
+		}
+		s = string(buf[:n])
+		k.known[s] = s
 	}
-	s := string(buf[:n])
-	d.names[s] = s
+	k.last = s
 	return s
 }
 

@@ -102,7 +102,7 @@ func (b *Backend) migrate(ctx context.Context) (applied []store.Migration, err e
 		return err
 	})
 	if err != nil {
-		return nil, b.cannotOpen(err)
+		return nil, b.cannotOpen(err, os.O_RDWR|os.O_CREATE)
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
 	var version int
@@ -180,7 +180,7 @@ func (b *Backend) schemaVersion(ctx context.Context) (version int, err error) {
 	err = whileBusy(ctx, b.options.BusyTimeout, func() error {
 		c, err := openConn(b.path, b.openFlags())
 		if err != nil {
-			return b.cannotOpen(err)
+			return b.cannotOpen(err, os.O_RDWR)
 		}
 		version, err = inspect(c)
 		return errors.Join(err, c.Close())
@@ -231,12 +231,12 @@ func inspect(c *conn) (int, error) {
 	return int(version), nil
 }
 
-// cannotOpen says why SQLite could not open the file, which it does not tell itself.
-func (b *Backend) cannotOpen(err error) error {
+// cannotOpen says why SQLite could not open the file in this mode, which it does not tell itself.
+func (b *Backend) cannotOpen(err error, mode int) error {
 	if sqlite.ErrCode(err).ToPrimary() != sqlite.ResultCantOpen {
 		return err
 	}
-	f, cause := os.OpenFile(b.path, os.O_RDWR, 0)
+	f, cause := os.OpenFile(b.path, mode, 0o644)
 	if cause == nil {
 		return errors.Join(err, f.Close())
 	}

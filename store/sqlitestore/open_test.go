@@ -153,6 +153,11 @@ func TestOpenWithoutPermission(t *testing.T) {
 		t.Skip("needs root, to become another user")
 	}
 	dir := t.TempDir()
+	for _, reachable := range []string{filepath.Dir(dir), dir} {
+		if err := os.Chmod(reachable, 0o755); err != nil { //nolint:gosec // another user must get there
+			t.Fatal(err)
+		}
+	}
 	program := filepath.Join(dir, "program")
 	content, err := os.ReadFile(os.Args[0])
 	if err != nil {

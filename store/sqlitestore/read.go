@@ -10,10 +10,11 @@ import (
 )
 
 // firstPage and nextPage are how many events a read takes from the file at once. Pages keep its read transactions
-// short, so that checkpoints are not held up; the first is small, since many a reader wants no more.
+// short, so that checkpoints are not held up, and their memory in the processor's cache; the first is small, since many
+// a reader wants no more.
 const (
-	firstPage = 256
-	nextPage  = 4096
+	firstPage = 128
+	nextPage  = 1024
 )
 
 // ReadStream implements store.Log.
@@ -116,6 +117,7 @@ type pager struct {
 	backwards bool
 	begun     bool
 	decoder   decoder
+	spare     []event.Recorded // memory of the page before the last one, which nobody looks at any more
 }
 
 // next reads a page.
@@ -132,7 +134,7 @@ func (p *pager) next(ctx context.Context) page {
 	if p.limited {
 		size = min(size, p.left)
 	}
-	p.decoder.events = nil
+	p.decoder.events, p.spare = p.spare[:0], p.decoder.events
 	p.decoder.stream = p.stream
 	err = whileBusy(ctx, p.backend.options.BusyTimeout, func() error { return p.rows(c, size) })
 	full := err == nil && len(p.decoder.events) == size
@@ -154,6 +156,10 @@ func (p *pager) rows(c *conn, size int) error {
 	if err != nil {
 		return err
 	}
+	p.decoder.events = p.decoder.events[:0]
+	if want := min(size, nextPage); p.begun && cap(p.decoder.events) < want {
+		p.decoder.events = make([]event.Recorded, 0, want)
+	}
 	p.query.bind(stmt, p.low, p.high, int64(size))
 	for {
 		row, err := stmt.Step()
@@ -162,9 +168,6 @@ func (p *pager) rows(c *conn, size int) error {
 		}
 		if !row {
 			return stmt.Reset()
-		}
-		if p.decoder.events == nil {
-			p.decoder.events = make([]event.Recorded, 0, min(size, 16))
 		}
 		if err := p.decoder.add(stmt); err != nil {
 			_ = stmt.Reset() // the row's error says more

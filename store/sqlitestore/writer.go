@@ -26,6 +26,7 @@ type writer struct {
 
 	begin, commit, rollback                   *sqlite.Stmt
 	dataVersion, tail, insertEvent, insertTag *sqlite.Stmt
+	boundType, boundContentType               string // what insertEvent has for these; most events have the same
 
 	// What is known of the log. It is true inside a transaction; between transactions another process may write, which
 	// the data version tells at the next begin.
@@ -51,7 +52,7 @@ func openWriter(ctx context.Context, b *Backend) (*writer, error) {
 	err := whileBusy(ctx, b.options.BusyTimeout, func() (err error) {
 		// Checkpoints are the checkpointer's: one by the writer would make an append wait for it.
 		w.conn, err = openConn(b.path, b.openFlags(), `journal_mode = wal`, `synchronous = `+b.options.Synchronous.String(),
-			`wal_autocheckpoint = 0`, `temp_store = memory`, `cache_size = -16384`)
+			`wal_autocheckpoint = 0`, `temp_store = memory`, `cache_size = -65536`)
 		return err
 	})
 	if err != nil {
