@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"lexigram.dev/events/admin"
+	"lexigram.dev/events/store/pgstore/pgbaseline"
 	"lexigram.dev/events/store/sqlitestore/sqlitebaseline"
 )
 
@@ -16,6 +17,12 @@ func OpenBaseline(ctx context.Context, storeURL string) (admin.Baseline, error) 
 	case "sqlite":
 		path, _, _ := strings.Cut(rest, "?")
 		b, err := sqlitebaseline.Open(ctx, path)
+		if err != nil {
+			return nil, err
+		}
+		return b, nil
+	case "postgres", "postgresql":
+		b, err := pgbaseline.Open(ctx, storeURL)
 		if err != nil {
 			return nil, err
 		}

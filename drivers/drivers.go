@@ -5,10 +5,11 @@ package drivers
 import (
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/memstore"
+	"lexigram.dev/events/store/pgstore"
 	"lexigram.dev/events/store/sqlitestore"
 )
 
 // All gives the drivers of all backends.
 func All() []store.Driver {
-	return []store.Driver{memstore.Driver(), sqlitestore.Driver()}
+	return []store.Driver{memstore.Driver(), sqlitestore.Driver(), pgstore.Driver()}
 }
