@@ -21,10 +21,17 @@ type Appended struct {
 }
 
 // AppendJSON appends one event whose data is JSON. Data that is none is refused with store.ErrInvalid before anything is
-// written. Without an id the event gets a new one.
+// written; data of several lines is stored on one. Without an id the event gets a new one.
 func (a *Admin) AppendJSON(ctx context.Context, stream event.StreamID, expected store.Expected, e event.Pending) (Appended, error) {
 	if err := CheckJSON(e.Data); err != nil {
 		return Appended{}, fmt.Errorf("append stream %s: %w", stream, err)
+	}
+	if e.Data = bytes.TrimSpace(e.Data); bytes.ContainsAny(e.Data, "\r\n") {
+		var line bytes.Buffer
+		if err := json.Compact(&line, e.Data); err != nil {
+			return Appended{}, fmt.Errorf("append stream %s: %w", stream, err)
+		}
+		e.Data = line.Bytes()
 	}
 	if e.ID.IsZero() {
 		e.ID = event.NewID()

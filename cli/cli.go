@@ -29,16 +29,21 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return exitOK
-	}
-	fmt.Fprintln(stderr, "lexevents: "+oneLine(err))
+	cmd, err := root.ExecuteContextC(ctx)
 	var usage *usageError
-	if !a.started || errors.As(err, &usage) {
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		fmt.Fprintln(stderr, "lexevents: "+oneLine(err))
 		return exitUsage
+	case !a.started:
+		fmt.Fprintf(stderr, "%s: %s (see: %s --help)\n", cmd.CommandPath(), oneLine(err), cmd.CommandPath())
+		return exitUsage
+	default:
+		fmt.Fprintln(stderr, "lexevents: "+oneLine(err))
+		return exitFailed
 	}
-	return exitFailed
 }
 
 // app is one run of the program.
