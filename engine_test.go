@@ -50,12 +50,12 @@ func (w *watcher) OnAppend(context.Context, observe.Append)     { w.appends++ }
 func (w *watcher) OnDispatch(context.Context, observe.Dispatch) { w.dispatches++ }
 
 func TestAnEngineOfZeroOptionsWorksInMemory(t *testing.T) {
-	for name, make := range map[string]func() (*events.Engine, error){
+	for name, build := range map[string]func() (*events.Engine, error){
 		"New":  func() (*events.Engine, error) { return events.New(events.Options{}) },
 		"Stub": func() (*events.Engine, error) { return events.Stub(), nil },
 	} {
 		t.Run(name, func(t *testing.T) {
-			e, err := make()
+			e, err := build()
 			must(t, err)
 			_, err = e.Store().Append(t.Context(), "a-1", store.NoStream(), event.Pending{Type: "x", Data: []byte("{}")})
 			must(t, err)

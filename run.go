@@ -31,7 +31,7 @@ type part struct {
 	err    error
 }
 
-// ErrRunning: the engine runs already, or has run; it runs once.
+// ErrRunning says that the engine runs already, or has run; it runs once.
 var ErrRunning = errors.New("the engine was started already")
 
 // PanicError is a panic of a part, with its value and stack.

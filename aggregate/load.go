@@ -10,7 +10,7 @@ import (
 	"lexigram.dev/events/store"
 )
 
-// ErrTruncated: the first events of the stream were removed, and no usable snapshot covers them.
+// ErrTruncated says that the first events of the stream were removed, and that no usable snapshot covers them.
 var ErrTruncated = errors.New("the stream's first events are truncated")
 
 // maxHistory is how many events a load keeps in memory to rebuild the state after a conflict. Beyond it a conflict loads

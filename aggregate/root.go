@@ -28,7 +28,7 @@ type Root struct {
 	fault   error           // of an Apply that failed, perhaps half way
 }
 
-func (r *Root) root() *Root { return r }
+func (r *Root) root() *Root { return r } //nolint:unused // embedding promotes it into Aggregate, and seals that
 
 // ID is the aggregate's id: its stream's name without the category.
 func (r *Root) ID() string { return r.stream.Key() }
