@@ -124,7 +124,7 @@ func (w *writer) answerByID(ctx context.Context, b *batch, members []int, compla
 	if len(members) == 0 {
 		return 0
 	}
-	found, err := w.lookUp(ctx, b, members)
+	found, err := w.lookUp(ctx, b, members, w.withConn)
 	for _, i := range members {
 		r := b.requests[i]
 		if err != nil {
@@ -176,8 +176,8 @@ func (w *writer) failed(ctx context.Context, b *batch, err *pgconn.PgError) {
 	}
 }
 
-// lookUp finds the stored events that have ids of the members. The batch is held.
-func (w *writer) lookUp(ctx context.Context, b *batch, members []int) (map[int][]event.Recorded, error) {
+// lookUp finds the stored events that have ids of the members, by member. The batch is held.
+func (w *writer) lookUp(ctx context.Context, b *batch, members []int, with func(context.Context, func(*pgx.Conn) error) error) (map[int][]event.Recorded, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookUpPatience)
 	defer cancel()
 	commits := make([]store.Commit, len(members))
@@ -191,7 +191,7 @@ func (w *writer) lookUp(ctx context.Context, b *batch, members []int) (map[int][
 		}
 	}
 	found := make(map[int][]event.Recorded)
-	err := w.withConn(ctx, func(conn *pgx.Conn) error {
+	err := with(ctx, func(conn *pgx.Conn) error {
 		stored, err := w.byID(ctx, conn, commits)
 		for _, e := range stored {
 			for _, i := range owner[e.ID] {

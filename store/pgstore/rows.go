@@ -1,6 +1,7 @@
 package pgstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -70,30 +71,62 @@ func (d *decoder) string(raw []byte) string {
 	return s
 }
 
-// binaryRows asks for results in binary form. A user's pool may be set to the simple protocol, which has texts only.
-func binaryRows(conn *pgx.Conn, args ...any) []any {
-	options := []any{pgx.QueryResultFormats{pgtype.BinaryFormatCode}}
-	if conn.Config().DefaultQueryExecMode == pgx.QueryExecModeSimpleProtocol {
-		options = append(options, pgx.QueryExecModeExec)
-	}
-	return append(options, args...)
-}
-
 // page reads events.
 func (d *decoder) page(ctx context.Context, conn *pgx.Conn, size int, sql string, args ...any) ([]event.Recorded, error) {
-	rows, err := conn.Query(ctx, sql, binaryRows(conn, args...)...)
+	page := make([]event.Recorded, 0, size)
+	err := binaryRows(ctx, conn, sql, args, func(values [][]byte) error {
+		page = append(page, event.Recorded{})
+		return d.row(values, &page[len(page)-1])
+	})
+	return page, err
+}
+
+// binaryRows calls each with the values of every row in binary form.
+func binaryRows(ctx context.Context, conn *pgx.Conn, sql string, args []any, each func(values [][]byte) error) error {
+	switch conn.Config().DefaultQueryExecMode {
+	case pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol: // they give texts
+		return unpreparedRows(ctx, conn, sql, args, each)
+	}
+	rows, err := conn.Query(ctx, sql, append([]any{pgx.QueryResultFormats{pgtype.BinaryFormatCode}}, args...)...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer rows.Close()
-	page := make([]event.Recorded, 0, size)
 	for rows.Next() {
-		page = append(page, event.Recorded{})
-		if err := d.row(rows.RawValues(), &page[len(page)-1]); err != nil {
-			return nil, err
+		if err := each(rows.RawValues()); err != nil {
+			return err
 		}
 	}
-	return page, rows.Err()
+	return rows.Err()
+}
+
+// unpreparedRows is for poolers that cannot keep prepared statements: one round trip, nothing named.
+func unpreparedRows(ctx context.Context, conn *pgx.Conn, sql string, args []any, each func(values [][]byte) error) error {
+	values, types, formats := make([][]byte, len(args)), make([]uint32, len(args)), make([]int16, len(args))
+	for i, arg := range args {
+		switch arg.(type) {
+		case int, int64:
+			types[i] = pgtype.Int8OID
+		case string:
+			types[i] = pgtype.TextOID
+		case []string:
+			types[i] = pgtype.TextArrayOID
+		case [][16]byte:
+			types[i] = pgtype.UUIDArrayOID
+		}
+		var err error
+		if values[i], err = conn.TypeMap().Encode(types[i], pgtype.BinaryFormatCode, arg, nil); err != nil {
+			return err
+		}
+		formats[i] = pgtype.BinaryFormatCode
+	}
+	result := conn.PgConn().ExecParams(ctx, sql, values, types, formats, []int16{pgtype.BinaryFormatCode})
+	var failure error
+	for failure == nil && result.NextRow() {
+		failure = each(result.Values())
+	}
+	_, err := result.Close()
+	return cmp.Or(failure, err)
 }
 
 // byID finds the stored events that have an id of one of the commits.

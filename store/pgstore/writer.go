@@ -181,9 +181,19 @@ func (w *writer) wait(ctx context.Context, try int, cause error) bool {
 	}
 }
 
-// backoff is 10 ms, 20, 40… up to a second.
+// backoff is 10 ms, 20, 40… up to a quarter of a second.
 func backoff(try int) time.Duration {
-	return min(10*time.Millisecond<<min(try, 10), time.Second)
+	return min(10*time.Millisecond<<min(try, 10), 250*time.Millisecond)
+}
+
+// withNew runs fn with a new connection: where one was lost, those in the pool may be dead as well.
+func (w *writer) withNew(ctx context.Context, fn func(conn *pgx.Conn) error) error {
+	conn, err := w.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	return fn(conn)
 }
 
 // recover finds out what became of a batch whose connection was lost between sending and answer, by the ids of its
@@ -197,7 +207,7 @@ func (w *writer) recover(ctx context.Context, b *batch, cause error) {
 		if len(present) == 0 {
 			return
 		}
-		found, err := w.lookUp(ctx, b, present)
+		found, err := w.lookUp(ctx, b, present, w.withNew)
 		if err == nil {
 			w.found()
 			for _, i := range present {
