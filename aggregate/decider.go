@@ -26,12 +26,7 @@ func NewDecider[S any](s *store.Store, r *schema.Registry, category string, fold
 	if fold.Evolve == nil {
 		return nil, fmt.Errorf("make a decider of %q: %w", category, errNoEvolve)
 	}
-	decode := func(codec schema.Codec, data []byte) (S, error) {
-		var state S
-		err := codec.Unmarshal(data, &state)
-		return state, err
-	}
-	e, err := newEngine(s, r, category, fold, o, decode)
+	e, err := newEngine(s, r, category, fold, o, func(state *S) any { return state })
 	if err != nil {
 		return nil, err
 	}

@@ -29,8 +29,9 @@ type journal struct {
 	newID    func() event.ID
 }
 
-// newEngine checks everything that can be checked at start-up. decode makes a state from its encoded form.
-func newEngine[S any](s *store.Store, r *schema.Registry, category string, fold Fold[S], o Options, decode func(schema.Codec, []byte) (S, error)) (*engine[S], error) {
+// newEngine checks everything that can be checked at start-up. target gives the pointer that a
+// codec gets for a state, the zero one when decoding.
+func newEngine[S any](s *store.Store, r *schema.Registry, category string, fold Fold[S], o Options, target func(*S) any) (*engine[S], error) {
 	o = o.withDefaults()
 	var missing error
 	if s == nil || r == nil {
@@ -43,7 +44,7 @@ func newEngine[S any](s *store.Store, r *schema.Registry, category string, fold 
 	}
 	err := errors.Join(missing, badCategory, o.validate())
 	if o.Snapshots != nil {
-		e.snapshots = &snapshots[S]{Snapshots: *o.Snapshots, store: s, category: category, now: o.Now, decode: decode}
+		e.snapshots = &snapshots[S]{Snapshots: *o.Snapshots, store: s, category: category, now: o.Now, target: target}
 		err = errors.Join(err, e.snapshots.check(fold.initial()))
 	}
 	if err != nil {

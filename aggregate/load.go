@@ -122,7 +122,7 @@ func (e *engine[S]) renew(ctx context.Context, l *live[S], conflict error) (*liv
 	state := e.fold.initial()
 	var err error
 	if l.base != nil {
-		if state, err = e.snapshots.decode(e.snapshots.Codec, l.base); err != nil {
+		if state, err = e.snapshots.decode(l.base); err != nil {
 			return e.loadEvents(ctx, l.stream, Point{})
 		}
 	}

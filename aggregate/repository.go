@@ -31,12 +31,13 @@ func NewRepository[A any, P interface {
 		Initial: func() *A { return new(A) },
 		Evolve:  func(a *A, e any) (*A, error) { return a, apply(P(a), e) },
 	}
-	decode := func(codec schema.Codec, data []byte) (*A, error) {
-		a := new(A)
-		err := codec.Unmarshal(data, a)
-		return a, err
+	target := func(a **A) any {
+		if *a == nil {
+			*a = new(A)
+		}
+		return *a
 	}
-	e, err := newEngine(s, r, category, fold, o, decode)
+	e, err := newEngine(s, r, category, fold, o, target)
 	if err != nil {
 		return nil, err
 	}

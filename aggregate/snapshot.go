@@ -22,7 +22,15 @@ type snapshots[S any] struct {
 	store    *store.Store
 	category string
 	now      func() time.Time
-	decode   func(codec schema.Codec, data []byte) (S, error)
+	target   func(state *S) any // the pointer that the codec gets
+}
+
+func (s *snapshots[S]) encode(state S) ([]byte, error) { return s.Codec.Marshal(s.target(&state)) }
+
+func (s *snapshots[S]) decode(data []byte) (S, error) {
+	var state S
+	err := s.Codec.Unmarshal(data, s.target(&state))
+	return state, err
 }
 
 // mark tells of the snapshot that an aggregate was loaded from or that was taken last.
@@ -96,7 +104,7 @@ func (s *snapshots[S]) open(stream event.StreamID, record store.Record, at Point
 	if header.ContentType != s.Codec.ContentType() {
 		return nil, fmt.Errorf("it is encoded as %s, the codec speaks %s", header.ContentType, s.Codec.ContentType())
 	}
-	state, err := s.decode(s.Codec, data)
+	state, err := s.decode(data)
 	if err != nil {
 		return nil, fmt.Errorf("decode: %w", err)
 	}
@@ -128,7 +136,7 @@ func (s *snapshots[S]) afterSave(ctx context.Context, stream event.StreamID, sta
 
 // take writes a snapshot and removes those beyond Keep.
 func (s *snapshots[S]) take(ctx context.Context, stream event.StreamID, state S, version event.Version) error {
-	data, err := s.Codec.Marshal(state)
+	data, err := s.encode(state)
 	if err != nil {
 		return fmt.Errorf("take a snapshot of %s: encode: %w", stream, err)
 	}
@@ -182,9 +190,9 @@ func (s *snapshots[S]) check(state S) error {
 				errLostState, strings.Join(lost, ", "))
 		}
 	}
-	data, err := s.Codec.Marshal(state)
+	data, err := s.encode(state)
 	if err == nil {
-		_, err = s.decode(s.Codec, data)
+		_, err = s.decode(data)
 	}
 	if err != nil {
 		return fmt.Errorf("snapshots: the codec %T does not take a new %T there and back: %w", s.Codec, state, err)

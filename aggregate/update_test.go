@@ -167,6 +167,37 @@ func TestAConflictReadsOnlyTheTail(t *testing.T) {
 	}
 }
 
+func TestAConflictOnAVeryLongAggregateReadsItAnew(t *testing.T) {
+	const length = 5000 // more than are kept in memory
+	b := newBank(t)
+	for range 5 {
+		batch := make([]event.Pending, length/5)
+		for i := range batch {
+			p, err := b.registry.Encode(deposited{1})
+			must(t, err)
+			batch[i] = p
+		}
+		_, err := b.store.Append(t.Context(), "account-ada", store.Any(), batch...)
+		must(t, err)
+	}
+	for i, s := range styles(t, b, aggregate.Options{}) {
+		b.froms()
+		first := true
+		must(t, s.deposit(t.Context(), "ada", func() {
+			if first {
+				first = false
+				b.deposits(t, "ada", 1)
+			}
+		}))
+		if got := b.froms(); !slices.Equal(got, []event.Version{1, 1}) {
+			t.Errorf("%s: reads from %v", s.name, got)
+		}
+		if got, want := s.balance(t.Context(), "ada"), length+2*(i+1); got != want {
+			t.Errorf("%s: the balance is %d, want %d", s.name, got, want)
+		}
+	}
+}
+
 func TestADecisionThatIsMadeAgainHasNewIDs(t *testing.T) {
 	b := newBank(t)
 	first := true

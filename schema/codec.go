@@ -12,6 +12,7 @@ import (
 type Codec interface {
 	// ContentType is stored with each event that Marshal encoded, and says which events Unmarshal can decode.
 	ContentType() string
+	// Marshal encodes what v, a pointer, points to.
 	Marshal(v any) ([]byte, error)
 	// Unmarshal decodes into v, a pointer. It must not keep data.
 	Unmarshal(data []byte, v any) error

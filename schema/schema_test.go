@@ -27,7 +27,7 @@ type shipped struct {
 type text struct{ contentType string }
 
 func (c text) ContentType() string              { return c.contentType }
-func (text) Marshal(v any) ([]byte, error)      { return fmt.Append(nil, v), nil }
+func (text) Marshal(v any) ([]byte, error)      { return []byte(*v.(*note)), nil }
 func (text) Unmarshal(data []byte, v any) error { *v.(*note) = note(data); return nil }
 
 type note string
@@ -102,6 +102,27 @@ func TestPointersAndValuesAreTheSameType(t *testing.T) {
 	}
 	_, err = schema.NameFor[shipped](r)
 	wantError(t, err, schema.ErrUnregistered, "shipped")
+}
+
+// secret has its methods on the pointer.
+type secret struct{ word string }
+
+func (s *secret) MarshalJSON() ([]byte, error)    { return json.Marshal(s.word) }
+func (s *secret) UnmarshalJSON(data []byte) error { return json.Unmarshal(data, &s.word) }
+func (s *secret) EventTags() []event.Tag          { return []event.Tag{"secret"} }
+
+func TestMethodsOfThePointerCountForValuesToo(t *testing.T) {
+	r := schema.NewRegistry()
+	register(t, schema.Register[secret](r, "secret", schema.Options{}))
+	for _, v := range []any{secret{"sesame"}, &secret{"sesame"}} {
+		p, err := r.Encode(v)
+		if err != nil || string(p.Data) != `"sesame"` || len(p.Tags) != 1 {
+			t.Errorf("%T: encoded as %s with tags %v, %v", v, p.Data, p.Tags, err)
+		}
+		if got, err := r.Decode(stored(p)); err != nil || got != (secret{"sesame"}) {
+			t.Errorf("%T: decoded as %v, %v", v, got, err)
+		}
+	}
 }
 
 func TestAnUnregisteredTypeIsAnErrorThatNamesIt(t *testing.T) {
