@@ -11,8 +11,8 @@ import (
 // own, so that no append waits for them. But a log that never stops growing is never merged to its end, and only then
 // can it be used again from its start; so when it is long, the writer is held for the moment that the rest takes.
 const (
-	checkpointPages = 2000                   // pages, by the writer's estimate, after which to merge
-	maxLogPages     = 16384                  // length at which the writer is held: 64 MiB
+	checkpointPages = 4096                   // pages, by the writer's estimate, after which to merge: 16 MiB
+	maxMerges       = 4                      // times checkpointPages is the length at which the writer is held
 	idleAfter       = 2 * time.Second        // without commits, after which the log is merged and cut to nothing
 	restartPatience = 100 * time.Millisecond // for readers and other processes' writers, while the writer is held
 )
@@ -53,9 +53,9 @@ func (b *Backend) checkpoint() {
 		case c == nil: // later
 		case isIdle:
 			merge(c, sqlTruncate)
-		case b.unmerged.Load() >= checkpointPages:
+		case b.unmerged.Load() >= b.options.checkpointPages:
 			b.unmerged.Store(0)
-			if merge(c, sqlPassive) >= maxLogPages {
+			if merge(c, sqlPassive) >= maxMerges*b.options.checkpointPages {
 				b.restartLog(c)
 			}
 		}

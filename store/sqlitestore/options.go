@@ -56,6 +56,9 @@ type Options struct {
 
 	// Now is the clock of recorded-at times and of the expiry of records. Defaults to time.Now.
 	Now func() time.Time
+
+	// checkpointPages is smaller in tests than anybody would want it.
+	checkpointPages int64
 }
 
 func (o Options) withDefaults() Options {
@@ -67,6 +70,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.checkpointPages == 0 {
+		o.checkpointPages = checkpointPages
 	}
 	return o
 }

@@ -5,6 +5,8 @@ import (
 	"iter"
 	"math"
 
+	"zombiezen.com/go/sqlite"
+
 	"lexigram.dev/events/event"
 	"lexigram.dev/events/store"
 )
@@ -14,7 +16,7 @@ import (
 // a reader wants no more.
 const (
 	firstPage = 128
-	nextPage  = 1024
+	nextPage  = 2048
 )
 
 // ReadStream implements store.Log.
@@ -39,6 +41,7 @@ func (b *Backend) ReadLog(ctx context.Context, r store.LogRead) iter.Seq2[event.
 	return b.events(ctx, func() *pager {
 		p := &pager{backend: b, left: r.Limit, limited: r.Limit > 0, backwards: r.Backwards}
 		p.query, p.composed = logQuery(r)
+		p.whole = !p.composed
 		low, high := r.From, r.To
 		if r.Backwards {
 			low, high = r.To, r.From
@@ -110,6 +113,7 @@ type pager struct {
 	backend   *Backend
 	query     query
 	composed  bool
+	whole     bool           // the log without a filter: the query has no end of its own
 	stream    event.StreamID // "": the log
 	low, high int64
 	left      int // how many events may still come, if limited
@@ -160,20 +164,41 @@ func (p *pager) rows(c *conn, size int) error {
 	if want := min(size, nextPage); p.begun && cap(p.decoder.events) < want {
 		p.decoder.events = make([]event.Recorded, 0, want)
 	}
-	p.query.bind(stmt, p.low, p.high, int64(size))
-	for {
+	p.bind(stmt, size)
+	for len(p.decoder.events) < size {
 		row, err := stmt.Step()
 		if err != nil {
 			return err
 		}
-		if !row {
-			return stmt.Reset()
+		if !row || p.whole && p.beyond(stmt.ColumnInt64(colPosition)) {
+			break
 		}
 		if err := p.decoder.add(stmt); err != nil {
 			_ = stmt.Reset() // the row's error says more
 			return err
 		}
 	}
+	return stmt.Reset()
+}
+
+// bind sets the parameters of the statement for the next page.
+func (p *pager) bind(stmt *sqlite.Stmt, size int) {
+	switch {
+	case !p.whole:
+		p.query.bind(stmt, p.low, p.high, int64(size))
+	case p.backwards:
+		stmt.BindInt64(1, p.high)
+	default:
+		stmt.BindInt64(1, p.low)
+	}
+}
+
+// beyond reports whether a position is behind the end of the read.
+func (p *pager) beyond(position int64) bool {
+	if p.backwards {
+		return position < p.low
+	}
+	return position > p.high
 }
 
 // advance moves on behind the page that was read. After the first one the head is fixed as the end of a read forwards,
