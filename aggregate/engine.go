@@ -68,8 +68,9 @@ func (e *engine[S]) update(ctx context.Context, id string, decide func(l *live[S
 	if err != nil {
 		return store.Result{}, err
 	}
-	leave := e.lanes.enter(ctx, stream)
-	defer leave()
+	lane := e.lanes.enter(stream)
+	defer lane.leave()
+	lane.wait(ctx)
 	l, err := e.begin(ctx, stream)
 	if err != nil {
 		return store.Result{}, err
@@ -100,6 +101,7 @@ func (e *engine[S]) update(ctx context.Context, id string, decide func(l *live[S
 		if stopped := e.retry.pause(ctx, attempt); stopped != nil {
 			return store.Result{}, stopped
 		}
+		lane.wait(ctx)
 		if l, err = e.renew(ctx, l, err); err != nil {
 			return store.Result{}, err
 		}

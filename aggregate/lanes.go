@@ -8,8 +8,8 @@ import (
 	"lexigram.dev/events/event"
 )
 
-// courtesy is the longest that an update waits for others of the same aggregate.
-const courtesy = 100 * time.Millisecond
+// courtesy is the longest that an attempt of an update waits for others of the same aggregate.
+const courtesy = time.Second
 
 // lanes let updates of one aggregate in this process follow each other, since only one of them can win anyway. It is a
 // courtesy that saves conflicts, not a lock: who waited long enough goes ahead, so an update inside an update of the same
@@ -20,23 +20,20 @@ type lanes struct {
 }
 
 type lane struct {
-	taken chan struct{} // holds one element while an update runs
-	users int           // running or waiting; guarded by lanes.mu
+	taken chan struct{} // holds one element while somebody has the lane
+	users int           // who have it or may want it; guarded by lanes.mu
 }
 
-// enter waits for the lane of a stream. The caller calls leave when done.
-func (l *lanes) enter(ctx context.Context, stream event.StreamID) (leave func()) {
-	way := l.join(stream)
-	held := way.take(ctx)
-	return func() {
-		if held {
-			<-way.taken
-		}
-		l.leave(stream, way)
-	}
+// place is one update's place in a lane.
+type place struct {
+	lanes  *lanes
+	stream event.StreamID
+	lane   *lane
+	held   bool
 }
 
-func (l *lanes) join(stream event.StreamID) *lane {
+// enter gives a place in the lane of a stream. The caller calls its leave when done.
+func (l *lanes) enter(stream event.StreamID) *place {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	way := l.open[stream]
@@ -48,32 +45,37 @@ func (l *lanes) join(stream event.StreamID) *lane {
 		l.open[stream] = way
 	}
 	way.users++
-	return way
+	return &place{lanes: l, stream: stream, lane: way}
 }
 
-func (l *lanes) leave(stream event.StreamID, way *lane) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if way.users--; way.users == 0 {
-		delete(l.open, stream)
+// wait waits for the lane, until it has it, or has waited long enough, or ctx ends. Who has it keeps it.
+func (p *place) wait(ctx context.Context) {
+	if p.held {
+		return
 	}
-}
-
-// take reports whether it got the lane; if not, waiting took too long or ctx ended.
-func (w *lane) take(ctx context.Context) bool {
 	select {
-	case w.taken <- struct{}{}:
-		return true
+	case p.lane.taken <- struct{}{}:
+		p.held = true
+		return
 	default:
 	}
 	timer := time.NewTimer(courtesy)
 	defer timer.Stop()
 	select {
-	case w.taken <- struct{}{}:
-		return true
+	case p.lane.taken <- struct{}{}:
+		p.held = true
 	case <-timer.C:
-		return false
 	case <-ctx.Done():
-		return false
+	}
+}
+
+func (p *place) leave() {
+	if p.held {
+		<-p.lane.taken
+	}
+	p.lanes.mu.Lock()
+	defer p.lanes.mu.Unlock()
+	if p.lane.users--; p.lane.users == 0 {
+		delete(p.lanes.open, p.stream)
 	}
 }
