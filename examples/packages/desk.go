@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"time"
 
 	"lexigram.dev/events/aggregate"
 	"lexigram.dev/events/command"
@@ -36,12 +38,23 @@ type desk struct {
 	folders map[string]*folder // by package
 }
 
-// folder is what the desk knows of one package.
+// folder is what the desk knows of one package. The package walks along its stream: events that come from lines at hand
+// are decided again, line by line, and those that do not (of older logs that are gone, of newer ones) are taken as they
+// are.
 type folder struct {
-	pkg     *Package          // after the line that came last
-	version event.Version     // of the stream
-	stored  map[event.ID]bool // all events of the stream
-	last    int               // ordinal of the last line that is stored; -1: none
+	pkg     *Package
+	next    int // of stream: the first event that pkg does not know
+	stream  []kept
+	index   map[event.ID]int // into stream
+	version event.Version    // of the last event of stream
+	last    int              // ordinal of the last line at hand that is stored; -1: none
+}
+
+// kept is an event that is stored.
+type kept struct {
+	id    event.ID
+	at    time.Time
+	event any
 }
 
 func newDesk(s *store.Store, r *schema.Registry, l *Log) *desk {
@@ -75,22 +88,25 @@ func (d *desk) accept(ctx context.Context, l *Line, decide func(*Package) ([]any
 		return 0, err
 	}
 	for {
+		if place, known := f.index[l.ID]; known {
+			return AlreadyThere, f.again(l, place, decide)
+		}
+		if l.Ordinal > f.last && !f.passed(l.At) {
+			if err := f.walk(len(f.stream)); err != nil {
+				return 0, err
+			}
+		}
 		events, err := decide(f.pkg)
-		switch {
-		case f.stored[l.ID] && err != nil:
-			// It was accepted once, so the rules have changed since. The package stays behind; the proof will show it.
-			return AlreadyThere, nil
-		case f.stored[l.ID]:
-			return AlreadyThere, aggregate.Replay(f.pkg, events...)
-		case err != nil:
+		if err == nil && f.next < len(f.stream) {
+			err = &Refusal{Reason: "comes before what is stored of this package: import older logs first"}
+		}
+		if err != nil {
 			return 0, err
-		case l.Ordinal < f.last:
-			return 0, &Refusal{Reason: "comes before what is stored of this package: import older logs first"}
 		}
 		res, err := d.append(ctx, f, l, events)
 		switch {
-		case errors.Is(err, store.ErrConflict): // another process is importing
-			if err := d.renew(ctx, f, l); err != nil {
+		case errors.Is(err, store.ErrConflict) || res.Duplicate: // another process is importing too
+			if err := d.read(ctx, f, l.Package); err != nil {
 				return 0, err
 			}
 			continue
@@ -98,14 +114,52 @@ func (d *desk) accept(ctx context.Context, l *Line, decide func(*Package) ([]any
 			return 0, err
 		}
 		f.version = res.Version()
-		if err := aggregate.Replay(f.pkg, events...); err != nil {
-			return 0, err
+		for _, e := range events { // the ids of those before the last are not asked for any more
+			f.add(kept{id: l.ID, at: l.At, event: e})
 		}
-		if res.Duplicate {
-			return AlreadyThere, nil
-		}
-		return Stored, nil
+		return Stored, f.walk(len(f.stream))
 	}
+}
+
+// again goes over a line that is stored, its last event being at a place of the stream.
+func (f *folder) again(l *Line, place int, decide func(*Package) ([]any, error)) error {
+	start := place
+	if place > 0 && f.stream[place-1].id == observedID(l.ID) {
+		start--
+	}
+	if start < f.next {
+		return nil // stored in another order than that of the log at hand
+	}
+	if err := f.walk(start); err != nil {
+		return err
+	}
+	f.next = place + 1
+	events, err := decide(f.pkg)
+	if err != nil {
+		// It was accepted once, so the rules have changed since. The package stays behind, and the proof will show it.
+		return nil //nolint:nilerr // a refusal; see above
+	}
+	return aggregate.Replay(f.pkg, events...)
+}
+
+// walk takes the events before a place of the stream as they are.
+func (f *folder) walk(place int) error {
+	for ; f.next < place; f.next++ {
+		if err := aggregate.Replay(f.pkg, f.stream[f.next].event); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// passed reports whether the stream goes on, where the package has not come yet, after a time.
+func (f *folder) passed(t time.Time) bool {
+	return slices.ContainsFunc(f.stream[f.next:], func(k kept) bool { return k.at.After(t) })
+}
+
+func (f *folder) add(k kept) {
+	f.index[k.id] = len(f.stream)
+	f.stream = append(f.stream, k)
 }
 
 // observedID is the id of the event that says how a package was found, before that of the line itself.
@@ -136,8 +190,8 @@ func (d *desk) folder(ctx context.Context, name string) (*folder, error) {
 	if f != nil {
 		return f, nil
 	}
-	f, err := d.open(ctx, name)
-	if err != nil {
+	f = &folder{pkg: &Package{}, index: map[event.ID]int{}, last: -1}
+	if err := d.read(ctx, f, name); err != nil {
 		return nil, err
 	}
 	d.mu.Lock()
@@ -146,75 +200,38 @@ func (d *desk) folder(ctx context.Context, name string) (*folder, error) {
 	return f, nil
 }
 
-// open reads the stream of a package. The package begins as it was before the first event that comes from the log at
-// hand: mostly at nothing, but later where older parts of the log were imported once and are gone.
-func (d *desk) open(ctx context.Context, name string) (*folder, error) {
-	f := &folder{pkg: &Package{}, stored: map[event.ID]bool{}, last: -1}
-	mine := make(map[event.ID]bool, 2*len(d.lines[name]))
-	for _, id := range d.lines[name] {
-		mine[id], mine[observedID(id)] = true, true
-	}
-	reached := false
-	for stored, err := range d.read(ctx, name) {
+// read brings a folder up to date with what its stream holds now.
+func (d *desk) read(ctx context.Context, f *folder, name string) error {
+	id := event.StreamID(category + "-" + name)
+	for stored, err := range d.store.ReadStream(ctx, store.StreamRead{Stream: id, From: f.version + 1}) {
 		if err != nil {
-			return nil, err
+			return err
+		}
+		e, err := d.registry.Decode(&stored)
+		if err != nil {
+			return err
 		}
 		f.version = stored.Version
-		f.stored[stored.ID] = true
-		if reached = reached || mine[stored.ID]; reached {
-			continue
-		}
-		if err := d.replay(f.pkg, &stored); err != nil {
-			return nil, err
-		}
+		f.add(kept{id: stored.ID, at: stored.OccurredAt, event: e})
 	}
 	for i, id := range d.lines[name] {
-		if f.stored[id] {
+		if _, known := f.index[id]; known {
 			f.last = i
 		}
-	}
-	return f, nil
-}
-
-// renew brings a folder up to date after another process appended to its stream. If that was the line at hand, the
-// package goes on as the log says; else it is what the stream says.
-func (d *desk) renew(ctx context.Context, f *folder, l *Line) error {
-	now := &Package{}
-	for stored, err := range d.read(ctx, l.Package) {
-		if err != nil {
-			return err
-		}
-		f.version = stored.Version
-		f.stored[stored.ID] = true
-		if err := d.replay(now, &stored); err != nil {
-			return err
-		}
-	}
-	if !f.stored[l.ID] {
-		f.pkg = now
 	}
 	return nil
 }
 
-func (d *desk) replay(p *Package, stored *event.Recorded) error {
-	e, err := d.registry.Decode(stored)
-	if err != nil {
-		return err
-	}
-	return aggregate.Replay(p, e)
-}
-
-func (d *desk) read(ctx context.Context, name string) func(func(event.Recorded, error) bool) {
-	return d.store.ReadStream(ctx, store.StreamRead{Stream: event.StreamID(category + "-" + name)})
-}
-
-// kept gives the state of each package as the lines made it. It must not be called while commands are handled.
-func (d *desk) kept() map[string]Status {
+// statuses gives the state of each package as the lines made it. It must not be called while commands are handled.
+func (d *desk) statuses() (map[string]Status, error) {
 	all := make(map[string]Status, len(d.folders))
 	for name, f := range d.folders {
+		if err := f.walk(len(f.stream)); err != nil {
+			return nil, fmt.Errorf("package %s: %w", name, err)
+		}
 		if f.pkg.State != Unknown {
 			all[name] = f.pkg.Status()
 		}
 	}
-	return all
+	return all, nil
 }

@@ -54,7 +54,11 @@ func ask(ctx context.Context, s settings, events *store.Store, registry *schema.
 	rebuilt := now.statuses()
 	r.Events, r.Packages = now.Events, len(rebuilt)
 	r.Installed, r.Days = now.installed(), now.busiest()
-	r.Proof = prove(in.desk.kept(), rebuilt)
+	kept, err := in.desk.statuses()
+	if err != nil {
+		return nil, err
+	}
+	r.Proof = prove(kept, rebuilt)
 	if !s.at.IsZero() {
 		then, err := readHistory(ctx, events, registry, s.at)
 		if err != nil {
