@@ -108,6 +108,7 @@ func TestLayeringCatches(t *testing.T) {
 		{"a suite outside of tests", "drivers/all.go", module + "/store/storetest", "only tests may import it"},
 		{"a library in the core", "event/id.go", "github.com/google/uuid", "standard library and this module only"},
 		{"a library in a test of the core", "event/id_test.go", "github.com/google/uuid", "standard library and this module only"},
+		{"a client in a test of the core", "store/store_test.go", pgx, "standard library and this module only"},
 		{"another driver's client", "store/sqlitestore/conn.go", pgx + "/pgxpool", "and of others: "},
 		{"a client of a like name", "store/pgstore/conn.go", pgx + "extra", "and of others: "},
 		{"a package without a level", "helpers/strings.go", "strings", "has no level"},
@@ -122,6 +123,7 @@ func TestLayeringCatches(t *testing.T) {
 		{"a test on a store of its level", "aggregate/load_test.go", module + "/store/memstore", ""},
 		{"an example on a driver", "examples/packages/main.go", module + "/drivers", ""},
 		{"an example on its own parts", "examples/packages/main.go", module + "/examples/packages/dpkg", ""},
+		{"a test of the tool on a client", "cli/verify_test.go", pgx, ""},
 		{"the standard library", "event/id.go", "crypto/rand", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

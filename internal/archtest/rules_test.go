@@ -2,6 +2,7 @@ package archtest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -63,12 +64,12 @@ func brokenInside(s source, own int, pkg string) string {
 	case s.test:
 		// A test may use the suites, its neighbours, and a store to run on, wherever they stand.
 		return ""
-	case other == own && !isExample(s.pkg):
+	case other == own && !isUser(s.pkg):
 		return "imports never go sideways (both stand on the same level)"
 	case other > own:
 		return "imports go strictly down the levels, and this goes up"
 	}
-	if allowed, limited := onlyFor[pkg]; limited && !isExample(s.pkg) && !slices.Contains(allowed, s.pkg) {
+	if allowed, limited := onlyFor[pkg]; limited && !isUser(s.pkg) && !slices.Contains(allowed, s.pkg) {
 		if len(allowed) == 0 {
 			return "only tests may import it"
 		}
@@ -82,10 +83,10 @@ func brokenOutside(s source, path string) string {
 	if slices.Contains(denied[s.pkg], path) && !s.test {
 		return "this package works through the store's port"
 	}
-	if isStandard(path) || isExample(s.pkg) {
+	if isStandard(path) || isUser(s.pkg) {
 		return ""
 	}
-	for _, client := range clients[s.pkg] {
+	for _, client := range append(anyClient(s), clients[s.pkg]...) {
 		if path == client || strings.HasPrefix(path, client+"/") {
 			return ""
 		}
@@ -96,7 +97,20 @@ func brokenOutside(s source, path string) string {
 	return "this package imports the standard library and this module only"
 }
 
-func isExample(pkg string) bool { return strings.HasPrefix(pkg, "examples/") }
+// isUser: the last line of the table uses the module as anybody would.
+func isUser(pkg string) bool {
+	line, ok := level(pkg)
+	return ok && line == len(layers)-1
+}
+
+// anyClient: tests of what stands above the drivers look into a store, or damage it, with its driver's client.
+func anyClient(s source) []string {
+	own, _ := level(s.pkg)
+	if engine, _ := level("."); !s.test || own < engine {
+		return nil
+	}
+	return slices.Concat(slices.Collect(maps.Values(clients))...)
+}
 
 // isStandard: only paths of the standard library have no dot in their first element.
 func isStandard(path string) bool {
