@@ -8,35 +8,44 @@ import (
 	"lexigram.dev/events/store"
 )
 
-// The bounds of one commit of an import. They depend on the lines alone, so that importing the same lines again forms
+// The bounds of one batch of an import. They depend on the lines alone, so that importing the same lines again forms
 // the same commits, which the store recognises whole.
 const (
 	importEvents = 1000
 	importBytes  = 4 << 20
 )
 
-// importer gathers lines into commits.
+// importer gathers lines into commits, and commits into a batch that is stored at once.
 type importer struct {
 	store    *store.Store
 	limits   store.Limits
 	progress func(Imported)
 	done     Imported
 
-	lines   []numbered
-	bytes   int
-	streams map[event.StreamID]bool // of lines
+	lines   []numbered              // of the batch
+	ends    []int                   // where in lines each commit but the last one ends
+	bytes   int                     // of the batch
+	streams map[event.StreamID]bool // of the last commit
 }
 
-// add gathers a line, after appending what is there if the line cannot join it.
+// add gathers a line. It first stores the batch if that is full, and begins another commit if the line's stream comes
+// back after others: in one commit its events would move before theirs.
 func (in *importer) add(ctx context.Context, l numbered) error {
 	size := len(l.Event.Data) + 256
-	if !in.joins(l, size) {
+	deletes := l.Event.Type == event.TombstoneType
+	full := len(in.lines) >= min(importEvents, in.limits.MaxCommitEvents) ||
+		in.bytes+size > min(importBytes, in.limits.MaxCommitBytes)
+	if deletes || full {
 		if err := in.flush(ctx); err != nil {
 			return err
 		}
 	}
-	if l.Event.Type == event.TombstoneType {
+	if deletes {
 		return in.delete(ctx, l)
+	}
+	if n := len(in.lines); n > 0 && in.lines[n-1].Stream != l.Stream && in.streams[l.Stream] {
+		in.ends = append(in.ends, n)
+		clear(in.streams)
 	}
 	if in.streams == nil {
 		in.streams = map[event.StreamID]bool{}
@@ -46,26 +55,56 @@ func (in *importer) add(ctx context.Context, l numbered) error {
 	return nil
 }
 
-func (in *importer) joins(l numbered, size int) bool {
-	if len(in.lines) == 0 {
-		return true
-	}
-	if l.Event.Type == event.TombstoneType || len(in.lines) >= min(importEvents, in.limits.MaxCommitEvents) ||
-		in.bytes+size > min(importBytes, in.limits.MaxCommitBytes) {
-		return false
-	}
-	return in.lines[len(in.lines)-1].Stream == l.Stream || !in.streams[l.Stream]
-}
-
-// flush appends the gathered lines in one commit.
+// flush stores the batch: in one transaction where the backend has them, else commit by commit.
 func (in *importer) flush(ctx context.Context) error {
-	lines := in.lines
-	if len(lines) == 0 {
+	if len(in.lines) == 0 {
 		return nil
 	}
-	in.lines, in.bytes = lines[:0], 0
+	var commits [][]numbered
+	from := 0
+	for _, end := range append(in.ends, len(in.lines)) {
+		commits = append(commits, in.lines[from:end])
+		from = end
+	}
+	in.lines, in.ends, in.bytes = in.lines[:0], in.ends[:0], 0
 	clear(in.streams)
-	return in.commit(ctx, lines)
+	if len(commits) > 1 {
+		results, err := in.transact(ctx, commits)
+		if err == nil {
+			for i, res := range results {
+				in.count(res, int64(len(commits[i])))
+			}
+			in.report()
+			return nil
+		}
+		if !isOfOneLine(err) && !errors.Is(err, store.ErrUnsupported) {
+			return commits[0][0].refused(err)
+		}
+	}
+	for _, lines := range commits {
+		if err := in.commit(ctx, lines); err != nil {
+			return err
+		}
+		in.report()
+	}
+	return nil
+}
+
+// transact stores the commits in one transaction, which flushes to the disk once.
+func (in *importer) transact(ctx context.Context, commits [][]numbered) ([]store.Result, error) {
+	var results []store.Result
+	err := in.store.Transact(ctx, func(ctx context.Context) error {
+		results = results[:0]
+		for _, lines := range commits {
+			res, err := in.store.Commit(ctx, commitOf(lines))
+			if err != nil {
+				return err
+			}
+			results = append(results, res)
+		}
+		return nil
+	})
+	return results, err
 }
 
 // commit appends lines in one commit. Where some of them are there already, or one is refused, it appends them by
@@ -114,6 +153,7 @@ func (in *importer) delete(ctx context.Context, l numbered) error {
 		return l.refused(err)
 	}
 	in.count(store.Result{Duplicate: err != nil}, 1)
+	in.report()
 	return nil
 }
 
@@ -124,6 +164,9 @@ func (in *importer) count(res store.Result, lines int64) {
 	} else {
 		in.done.Appended += lines
 	}
+}
+
+func (in *importer) report() {
 	if in.progress != nil {
 		in.progress(in.done)
 	}

@@ -1,45 +1,48 @@
 package cli_test
 
 import (
+	"bytes"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// damage runs SQL on the file behind the store's back.
-func damage(t *testing.T, s *shell, sql string) {
+// damage overwrites bytes of the store's file, as a failing disk would.
+func damage(t *testing.T, s *shell, old, damaged string) {
 	t.Helper()
-	c, err := sqlite.OpenConn(strings.TrimPrefix(s.store, "sqlite:"), sqlite.OpenReadWrite)
+	path := strings.TrimPrefix(s.store, "sqlite:")
+	content, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
-	if err := sqlitex.ExecuteTransient(c, sql, nil); err != nil {
+	if n := bytes.Count(content, []byte(old)); n != 1 || len(old) != len(damaged) {
+		t.Fatalf("%q is %d times in the file", old, n)
+	}
+	if err := os.WriteFile(path, bytes.Replace(content, []byte(old), []byte(damaged), 1), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestVerifyListsTheDamageOfAFileAndExitsWithOne(t *testing.T) {
-	for sql, words := range map[string][]string{
-		`delete from events where position = 5`:                 {"position 5"},
-		`update events set version = 99 where position = 10`:    {"position 10", "version 99", "item-2"},
-		`update events set data = x'7b' where position = 3`:     {"position 3", "item-2", "JSON"},
-		`update events set metadata = x'7b' where position = 4`: {"position 4", "item-3", "metadata"},
+	for old, c := range map[string]struct {
+		damaged string
+		words   []string
+	}{
+		`{"n": 3}`:       {`{"n": 3]`, []string{"position 4", "item-3", "JSON"}},
+		`"actor":"me-5"`: {`"actor":"me-5'`, []string{"position 6", "item-5", "metadata"}},
 	} {
 		s := newShell(t)
-		s.stdin = lines(20)
+		s.stdin = strings.Replace(lines(20), `"actor":"test","custom":{"k":"v"}},"data":{"n": 5}`, `"actor":"me-5"},"data":{"n": 5}`, 1)
 		s.must("import", "-")
-		damage(t, s, sql)
+		damage(t, s, old, c.damaged)
 		o := s.run("verify")
 		if o.code != 1 {
-			t.Errorf("%s: exit code %d: %s%s", sql, o.code, o.stdout, o.stderr)
+			t.Errorf("%s: exit code %d: %s%s", c.damaged, o.code, o.stdout, o.stderr)
 		}
-		has(t, o.stdout+o.stderr, words...)
-		if got := objects(t, s.run("verify", "--json").stdout)[0]; got["ok"] != false || len(got["faults"].([]any)) == 0 {
-			t.Errorf("%s: got %v", sql, got)
+		has(t, o.stdout+o.stderr, c.words...)
+		if got := objects(t, s.run("verify", "--json").stdout)[0]; got["ok"] != false || len(got["faults"].([]any)) != 1 {
+			t.Errorf("%s: got %v", c.damaged, got)
 		}
 	}
 }
