@@ -24,11 +24,11 @@ type history struct {
 
 // Day is what happened on one day.
 type Day struct {
-	Date      string `json:"date"`
-	Events    int    `json:"events"`
-	Installed int    `json:"installed"`
-	Upgraded  int    `json:"upgraded"`
-	Removed   int    `json:"removed"`
+	Date     string `json:"date"`
+	Events   int    `json:"events"`
+	Installs int    `json:"installs"` // begun, as are the others
+	Upgrades int    `json:"upgrades"`
+	Removals int    `json:"removals"`
 }
 
 // Entry is a package that is installed.
@@ -84,11 +84,11 @@ func (h *history) add(stored *event.Recorded, e any) error {
 	d.Events++
 	switch e.(type) {
 	case InstallStarted:
-		d.Installed++
+		d.Installs++
 	case UpgradeStarted:
-		d.Upgraded++
+		d.Upgrades++
 	case RemovalStarted:
-		d.Removed++
+		d.Removals++
 	}
 	return nil
 }

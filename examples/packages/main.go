@@ -128,7 +128,7 @@ func oneLine(err error) string {
 }
 
 // execute does the job: read, import, ask, prove, tell.
-func execute(ctx context.Context, s settings, stdout, stderr io.Writer) error {
+func execute(ctx context.Context, s settings, stdout, stderr io.Writer) (err error) {
 	book, err := openLog(s.logs)
 	if err != nil {
 		return err
@@ -141,7 +141,7 @@ func execute(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer events.Close()
+	defer func() { err = errors.Join(err, events.Close()) }()
 
 	bar := newProgress(stderr, len(book.Entries), s.quiet || s.json)
 	in, err := newImporter(events, registry, book, s.workers)

@@ -39,14 +39,14 @@ func (r *Report) text() string {
 }
 
 func (r *Report) writeImport(b *strings.Builder) {
-	fmt.Fprintf(b, "Package history of this machine\n\n")
+	fmt.Fprintf(b, "Package history\n\n")
 	fmt.Fprintf(b, "  log       %s: %s, %s to %s\n", strings.Join(r.Log.Files, ", "), plural(r.Log.Lines, "line"),
 		r.Log.First.Format(time.DateTime), r.Log.Last.Format(time.DateTime))
 	fmt.Fprintf(b, "  store     %s %s: %s in %s\n", r.Store.Backend, r.Store.Location,
 		plural(r.Events, "event"), plural(r.Packages, "stream"))
 	fmt.Fprintf(b, "  commands  %s: %s stored now, %s already there, %s refused\n", thousands(r.Import.Commands),
 		thousands(r.Import.New), thousands(r.Import.AlreadyThere), thousands(len(r.Import.Refused)))
-	fmt.Fprintf(b, "  aside     %s that speak of no package, %s malformed\n", plural(r.Log.Other, "line"), thousands(len(r.Log.Malformed)))
+	fmt.Fprintf(b, "  aside     %s about no package, %s malformed\n", plural(r.Log.Other, "line"), thousands(len(r.Log.Malformed)))
 	fmt.Fprintf(b, "  took      %s (%s lines/s)\n", r.Import.Took.Round(time.Millisecond),
 		thousands(int(float64(r.Import.Commands)/max(r.Import.Took.Seconds(), 1e-6))))
 
@@ -63,10 +63,10 @@ func (r *Report) writeImport(b *strings.Builder) {
 }
 
 func (r *Report) writeInstalled(b *strings.Builder) {
-	fmt.Fprintf(b, "\nInstalled now: %s. The latest:\n", plural(len(r.Installed), "package"))
+	fmt.Fprintf(b, "\nInstalled now: %s, the latest first\n", plural(len(r.Installed), "package"))
 	writeEntries(b, r.Installed)
 	if r.At != nil {
-		fmt.Fprintf(b, "\nInstalled at %s: %s. The latest of them:\n",
+		fmt.Fprintf(b, "\nInstalled at %s: %s, the latest first\n",
 			r.At.Time.Truncate(time.Second).Format(time.DateTime), plural(len(r.At.Installed), "package"))
 		writeEntries(b, r.At.Installed)
 	}
@@ -106,8 +106,8 @@ func (r *Report) writeDays(b *strings.Builder) {
 	fmt.Fprintf(b, "\nBusiest days\n")
 	for _, d := range first(r.Days, someDays) {
 		n := max(1, d.Events*barWidth/r.Days[0].Events)
-		fmt.Fprintf(b, "  %s  %s%s %6s events: %s installed, %s upgraded, %s removed\n", d.Date, strings.Repeat("█", n),
-			strings.Repeat(" ", barWidth-n), thousands(d.Events), thousands(d.Installed), thousands(d.Upgraded), thousands(d.Removed))
+		fmt.Fprintf(b, "  %s  %s%s %6s events: %s, %s, %s\n", d.Date, strings.Repeat("█", n),
+			strings.Repeat(" ", barWidth-n), thousands(d.Events), plural(d.Installs, "install"), plural(d.Upgrades, "upgrade"), plural(d.Removals, "removal"))
 	}
 	more(b, len(r.Days), someDays)
 }
