@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -40,7 +41,8 @@ func (a *app) append() *cobra.Command {
 			if e.Data, err = a.readData(data); err != nil {
 				return err
 			}
-			if err := admin.CheckJSON(e.Data); err != nil { // before an embedded store is created for nothing
+			// Before an embedded store is created for nothing.
+			if err := cmp.Or(event.StreamID(args[0]).Validate(), admin.CheckJSON(e.Data)); err != nil {
 				return fmt.Errorf("append stream %s: %w", args[0], err)
 			}
 			return a.with(ctx, toWrite, func(ad *admin.Admin) error {

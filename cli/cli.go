@@ -120,6 +120,13 @@ func notNegative[N ~int | ~int64](flag string, n N) error {
 	return nil
 }
 
+// oneLine gives an error's text on one line, whoever made it.
 func oneLine(err error) string {
-	return strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+	var lines []string
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.ReplaceAll(strings.Join(lines, "; "), ":; ", ": ")
 }

@@ -175,6 +175,17 @@ func TestTheStoreMayBeNamedByTheEnvironment(t *testing.T) {
 	has(t, stdout.String(), "order-7")
 }
 
+func TestAnUnreachableServerIsNamedWithoutItsPassword(t *testing.T) {
+	s := newShell(t)
+	s.store = "postgres://somebody:secret@127.0.0.1:1/nothing?connect_timeout=2"
+	for _, args := range [][]string{{"info"}, {"append", "order-7", "--type", "x", "--data", "1"}, {"migrate", "up"}} {
+		s.refuses(1, []string{"127.0.0.1:1"}, args...)
+		if o := s.run(args...); strings.Contains(o.stderr, "secret") {
+			t.Errorf("the password is shown: %s", o.stderr)
+		}
+	}
+}
+
 func TestMigrateUpCreatesTheTablesOnce(t *testing.T) {
 	s := newShell(t)
 	has(t, s.must("migrate", "up"), "applied")
