@@ -102,7 +102,7 @@ func checkPath(path string) error {
 	case "":
 		return fmt.Errorf("%w: the path is empty", store.ErrInvalid)
 	case ":memory:":
-		return fmt.Errorf("%w: a store in memory is the memory backend's: use memory:", store.ErrInvalid)
+		return fmt.Errorf("%w: use the URL memory: for a store in memory", store.ErrInvalid)
 	}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%w: the path is not that of a file", store.ErrIncompatible)

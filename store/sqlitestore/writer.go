@@ -62,8 +62,13 @@ func openWriter(ctx context.Context, b *Backend) (*writer, error) {
 		stmt **sqlite.Stmt
 		sql  string
 	}{
-		{&w.begin, sqlBegin}, {&w.commit, sqlCommit}, {&w.rollback, sqlRollback}, {&w.dataVersion, sqlDataVersion},
-		{&w.tail, sqlTail}, {&w.insertEvent, sqlInsertEvent}, {&w.insertTag, sqlInsertTag},
+		{&w.begin, sqlBegin},
+		{&w.commit, sqlCommit},
+		{&w.rollback, sqlRollback},
+		{&w.dataVersion, sqlDataVersion},
+		{&w.tail, sqlTail},
+		{&w.insertEvent, sqlInsertEvent},
+		{&w.insertTag, sqlInsertTag},
 	} {
 		err := whileBusy(ctx, b.options.BusyTimeout, func() (err error) {
 			*s.stmt, err = w.Prepare(s.sql)
