@@ -11,8 +11,7 @@ import (
 type ahead struct {
 	read   func(ctx context.Context) followed
 	cancel context.CancelFunc
-	result chan followed
-	ctx    func() context.Context
+	result chan followed // nil: not begun
 }
 
 // followed is a page that was read ahead.
@@ -28,7 +27,6 @@ func (b *Backend) ahead(ctx context.Context, s *scan, d *decoder, more bool) *ah
 			f.page, f.more, f.err = s.next(ctx, b, d)
 			return f
 		},
-		ctx: func() context.Context { return ctx },
 	}
 	if more && b.joined(ctx) == nil {
 		var reading context.Context
@@ -40,10 +38,10 @@ func (b *Backend) ahead(ctx context.Context, s *scan, d *decoder, more bool) *ah
 }
 
 // wait gives the page.
-func (a *ahead) wait() ([]event.Recorded, bool, error) {
+func (a *ahead) wait(ctx context.Context) ([]event.Recorded, bool, error) {
 	var f followed
 	if a.result == nil {
-		f = a.read(a.ctx())
+		f = a.read(ctx)
 	} else {
 		f = <-a.result
 		a.cancel()

@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"time"
@@ -41,7 +42,7 @@ func (w *writer) answer(ctx context.Context, b *batch, r reply) {
 		o, err = readOutcome(r.row)
 	case byCopy: // the versions are as guessed
 		if len(r.row) == 1 && len(r.row[0]) == 8 {
-			w.accept(b, event.Position(bigEndian.Uint64(r.row[0])))
+			w.accept(b, event.Position(binary.BigEndian.Uint64(r.row[0])))
 			return
 		}
 		err = errors.New("append_begin returned no position")

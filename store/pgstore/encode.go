@@ -1,6 +1,7 @@
 package pgstore
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"slices"
 
@@ -123,7 +124,7 @@ func encodeRows(buf []byte, b *batch) ([]byte, []event.Tag, []int64) {
 	const copySignature = "PGCOPY\n\xff\r\n\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00" // no flags, no extension
 	var tags []event.Tag
 	var backs []int64
-	at := len(buf) + 1
+	at := len(buf) + 1 // where the length goes
 	buf = append(buf, 'd', 0, 0, 0, 0)
 	buf = append(buf, copySignature...)
 	left := int64(b.Events)
@@ -147,7 +148,7 @@ func encodeRows(buf []byte, b *batch) ([]byte, []event.Tag, []int64) {
 		}
 	}
 	buf = append(buf, 0xff, 0xff)
-	bigEndian.PutUint32(buf[at:], uint32(len(buf)-at))
+	binary.BigEndian.PutUint32(buf[at:], uint32(len(buf)-at))
 	return append(buf, 'c', 0, 0, 0, 4), tags, backs
 }
 

@@ -130,7 +130,7 @@ func isTransient(err error) bool {
 	if errors.As(err, &pgErr) {
 		return isLoss(pgErr) && !strings.HasPrefix(pgErr.Code, "28") || pgErr.Code == "53300"
 	}
-	return kindOf(err) == store.ErrUnavailable
+	return errors.Is(kindOf(err), store.ErrUnavailable)
 }
 
 // errUnknown says that an append may or may not have been stored.
@@ -151,7 +151,7 @@ func (b *Backend) explain(ctx context.Context, err error) error {
 	if errors.As(err, &known) { // translated before
 		return err
 	}
-	if pgErr := asServerError(err); pgErr != nil && kindOfServerError(pgErr) == store.ErrIncompatible {
+	if pgErr := asServerError(err); pgErr != nil && errors.Is(kindOfServerError(pgErr), store.ErrIncompatible) {
 		err = fmt.Errorf("schema %s does not hold the store that this program works with, run `lexevents migrate up --store …`: %w", b.options.Schema, err)
 	}
 	return translate(ctx, err)

@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -14,7 +15,7 @@ import (
 // oneParameters are the parameters of append_one.
 func oneParameters(a *store.Append) [][]byte {
 	e := &a.Events[0]
-	number := func(v int64) []byte { return bigEndian.AppendUint64(nil, uint64(v)) }
+	number := func(v int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(v)) }
 	var tags []byte
 	if len(e.Tags) > 0 {
 		tags = textArray(e.Tags)
@@ -33,27 +34,29 @@ func notNil(b []byte) []byte {
 	return b
 }
 
-// column is one array parameter of append_many: a row for each event.
-type column struct {
-	oid uint32
-	add func(b []byte, e *event.Pending) []byte
-}
-
-// eventArrays are the parameters of append_many from ids on.
-var eventArrays = [...]column{
-	{pgtype.UUIDOID, func(b []byte, e *event.Pending) []byte { return appendBytes(b, e.ID[:]) }},
-	{pgtype.TextOID, func(b []byte, e *event.Pending) []byte { return appendText(b, e.Type) }},
-	{pgtype.Int4OID, func(b []byte, e *event.Pending) []byte { return appendInt32(b, int32(e.SchemaVersion)) }},
-	{pgtype.TextOID, func(b []byte, e *event.Pending) []byte { return appendText(b, e.ContentType) }},
-	{pgtype.ByteaOID, func(b []byte, e *event.Pending) []byte { return appendBytes(b, e.Data) }},
-	{pgtype.ByteaOID, func(b []byte, e *event.Pending) []byte { return appendMetadata(b, &e.Metadata) }},
-	{pgtype.TextOID, func(b []byte, e *event.Pending) []byte {
+// appendColumn appends what one event has in the array parameter i of append_many, counted from ids.
+func appendColumn(b []byte, i int, e *event.Pending) []byte {
+	switch i {
+	case 0:
+		return appendBytes(b, e.ID[:])
+	case 1:
+		return appendText(b, e.Type)
+	case 2:
+		return appendInt32(b, int32(e.SchemaVersion))
+	case 3:
+		return appendText(b, e.ContentType)
+	case 4:
+		return appendBytes(b, e.Data)
+	case 5:
+		return appendMetadata(b, &e.Metadata)
+	case 6:
 		if len(e.Tags) == 0 {
 			return appendNull(b)
 		}
 		return appendText(b, arrayLiteral(e.Tags))
-	}},
-	{pgtype.TimestamptzOID, func(b []byte, e *event.Pending) []byte { return appendInt64(b, timestamp(e.OccurredAt)) }},
+	default:
+		return appendInt64(b, timestamp(e.OccurredAt))
+	}
 }
 
 // manyParameters are the parameters of append_many.
@@ -78,30 +81,27 @@ func manyParameters(commits []store.Commit) [][]byte {
 		int32Array(requests), textArray(streams), int64Array(expected), conditions(commits),
 		int32Array(eventParts), textArray(eventStreams),
 	}
-	for _, c := range eventArrays {
-		b := appendArray(nil, c.oid, len(events))
+	for i, oid := range [...]uint32{
+		pgtype.UUIDOID, pgtype.TextOID, pgtype.Int4OID, pgtype.TextOID, pgtype.ByteaOID, pgtype.ByteaOID, pgtype.TextOID, pgtype.TimestamptzOID,
+	} {
+		b := appendArray(nil, oid, len(events))
 		for _, e := range events {
-			b = c.add(b, e)
+			b = appendColumn(b, i, e)
 		}
 		parameters = append(parameters, b)
 	}
 	return parameters
 }
 
-// manyTypes are the types of the parameters of append_many, for connections where it is not prepared.
-var manyTypes = []uint32{
-	pgtype.Int4ArrayOID, pgtype.TextArrayOID, pgtype.Int8ArrayOID, pgtype.JSONBOID, pgtype.Int4ArrayOID, pgtype.TextArrayOID,
-	pgtype.UUIDArrayOID, pgtype.TextArrayOID, pgtype.Int4ArrayOID, pgtype.TextArrayOID,
-	pgtype.ByteaArrayOID, pgtype.ByteaArrayOID, pgtype.TextArrayOID, pgtype.TimestamptzArrayOID,
-}
-
-// callMany runs append_many on a connection that is in a READ COMMITTED transaction.
+// callMany runs append_many, unprepared, on a connection that is in a READ COMMITTED transaction.
 func (b *Backend) callMany(ctx context.Context, conn *pgx.Conn, parameters [][]byte) (outcome, error) {
-	formats := make([]int16, len(manyTypes))
-	for i := range formats {
-		formats[i] = pgtype.BinaryFormatCode
+	types := []uint32{
+		pgtype.Int4ArrayOID, pgtype.TextArrayOID, pgtype.Int8ArrayOID, pgtype.JSONBOID, pgtype.Int4ArrayOID, pgtype.TextArrayOID,
+		pgtype.UUIDArrayOID, pgtype.TextArrayOID, pgtype.Int4ArrayOID, pgtype.TextArrayOID,
+		pgtype.ByteaArrayOID, pgtype.ByteaArrayOID, pgtype.TextArrayOID, pgtype.TimestamptzArrayOID,
 	}
-	result := conn.PgConn().ExecParams(ctx, b.sql.in(sqlAppendMany), parameters, manyTypes, formats, []int16{pgtype.BinaryFormatCode}).Read()
+	binaryFormat := []int16{pgtype.BinaryFormatCode} // of all
+	result := conn.PgConn().ExecParams(ctx, b.sql.in(sqlAppendMany), parameters, types, binaryFormat, binaryFormat).Read()
 	if result.Err != nil {
 		return outcome{}, result.Err
 	}

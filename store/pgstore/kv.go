@@ -127,7 +127,7 @@ func (b *Backend) Scan(ctx context.Context, s store.Scan) iter.Seq2[store.Record
 	if !ends {
 		end = ""
 	}
-	return paged(b, ctx, s.Limit, func(conn *pgx.Conn, size int, last *store.Record) ([]store.Record, error) {
+	return paged(ctx, b, s.Limit, func(conn *pgx.Conn, size int, last *store.Record) ([]store.Record, error) {
 		if !some {
 			return nil, nil
 		}

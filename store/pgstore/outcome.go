@@ -1,6 +1,7 @@
 package pgstore
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -37,7 +38,7 @@ func readOutcome(row [][]byte) (outcome, error) {
 			return outcome{}, err
 		}
 	}
-	o := outcome{head: event.Position(bigEndian.Uint64(row[0])), found: make(map[int]int64, len(found)), broken: map[int]event.Position{}}
+	o := outcome{head: event.Position(binary.BigEndian.Uint64(row[0])), found: make(map[int]int64, len(found)), broken: map[int]event.Position{}}
 	for i, v := range found {
 		o.found[i] = v
 	}

@@ -139,7 +139,7 @@ func (b *Backend) events(ctx context.Context, s scan) iter.Seq2[event.Recorded, 
 			if !more {
 				return
 			}
-			page, more, err = follow.wait()
+			page, more, err = follow.wait(ctx)
 		}
 		yield(event.Recorded{}, err)
 	}

@@ -3,6 +3,7 @@ package pgstore
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -32,12 +33,12 @@ func (d *decoder) row(values [][]byte, e *event.Recorded) error {
 		len(values[10]) != 8 || len(values[11]) != 8 {
 		return &kindError{kind: store.ErrCorrupt, err: fmt.Errorf("a row of events does not have the columns of an event in binary form")}
 	}
-	e.Position = event.Position(bigEndian.Uint64(values[0]))
+	e.Position = event.Position(binary.BigEndian.Uint64(values[0]))
 	e.ID = event.ID(values[1])
 	e.Stream = event.StreamID(d.string(values[2]))
-	e.Version = event.Version(bigEndian.Uint64(values[3]))
+	e.Version = event.Version(binary.BigEndian.Uint64(values[3]))
 	e.Type = d.string(values[4])
-	e.SchemaVersion = int(int32(bigEndian.Uint32(values[5])))
+	e.SchemaVersion = int(int32(binary.BigEndian.Uint32(values[5])))
 	e.ContentType = d.string(values[6])
 	e.Data = d.keep(values[7])
 	e.RawMetadata = d.keep(values[8])

@@ -57,7 +57,7 @@ func (b *Backend) Streams(ctx context.Context, r store.StreamsRead) iter.Seq2[st
 	if r.Category != "" {
 		start, end = max(start, r.Category+"-"), r.Category+"."
 	}
-	return paged(b, ctx, r.Limit, func(conn *pgx.Conn, size int, last *store.StreamInfo) ([]store.StreamInfo, error) {
+	return paged(ctx, b, r.Limit, func(conn *pgx.Conn, size int, last *store.StreamInfo) ([]store.StreamInfo, error) {
 		if !some {
 			return nil, nil
 		}
@@ -78,7 +78,7 @@ const listPage = 500
 
 // paged yields what fetch gives, page by page; last is the last entry that was yielded, nil at first. No connection is
 // held while the loop's body runs.
-func paged[T any](b *Backend, ctx context.Context, limit int, fetch func(conn *pgx.Conn, size int, last *T) ([]T, error)) iter.Seq2[T, error] {
+func paged[T any](ctx context.Context, b *Backend, limit int, fetch func(conn *pgx.Conn, size int, last *T) ([]T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
 		var last *T

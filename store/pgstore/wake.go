@@ -20,23 +20,30 @@ type wake struct {
 	mu        sync.Mutex
 	followers map[chan struct{}]bool
 	closed    bool
-	notifying bool           // the notifier runs
-	newest    event.Position // of what was committed here
-	tell      chan struct{}  // capacity 1: newest has grown
-
-	life    context.Context //nolint:containedctx // of the goroutines below, ended by give
-	give    context.CancelFunc
-	running sync.WaitGroup
-	listens sync.Once
+	newest    event.Position       // of what was committed here
+	tell      chan struct{}        // capacity 1: newest has grown
+	notifying bool                 // notify runs
+	listening bool                 // listen runs
+	gives     []context.CancelFunc // end the goroutines
+	running   sync.WaitGroup
 }
 
 // notifyPause is the least time between two notifications: at full speed they would cost more than they bring.
-const notifyPause = 2 * time.Millisecond
+const notifyPause = 5 * time.Millisecond
 
 func newWake(b *Backend) *wake {
-	w := &wake{Backend: b, followers: map[chan struct{}]bool{}, tell: make(chan struct{}, 1)}
-	w.life, w.give = context.WithCancel(context.Background())
-	return w
+	return &wake{Backend: b, followers: map[chan struct{}]bool{}, tell: make(chan struct{}, 1)}
+}
+
+// run starts a goroutine that close ends and waits for. The caller holds mu.
+func (w *wake) run(started *bool, fn func(ctx context.Context)) {
+	if *started {
+		return
+	}
+	*started = true
+	ctx, give := context.WithCancel(context.Background())
+	w.gives = append(w.gives, give)
+	w.running.Go(func() { fn(ctx) })
 }
 
 // Wake implements store.Waker. One connection listens for all followers.
@@ -57,7 +64,7 @@ func (b *Backend) Wake(ctx context.Context) (<-chan struct{}, error) {
 		defer w.mu.Unlock()
 		w.dismiss(ch)
 	})
-	w.listens.Do(func() { w.running.Go(func() { w.listen(w.life) }) })
+	w.run(&w.listening, w.listen)
 	return ch, nil
 }
 
@@ -90,10 +97,7 @@ func (w *wake) grown(last event.Position) {
 	if w.closed {
 		return
 	}
-	if !w.notifying {
-		w.notifying = true
-		w.running.Go(func() { w.notify(w.life) })
-	}
+	w.run(&w.notifying, w.notify)
 	select {
 	case w.tell <- struct{}{}:
 	default:
@@ -107,8 +111,10 @@ func (w *wake) close() {
 	for ch := range w.followers {
 		w.dismiss(ch)
 	}
+	for _, give := range w.gives {
+		give()
+	}
 	w.mu.Unlock()
-	w.give()
 	w.running.Wait()
 }
 

@@ -14,51 +14,49 @@ import (
 // PostgreSQL's binary formats, by hand: a value is its length as 32 bits (-1: null) and its bytes. They are the same in
 // the parameters of a statement's arrays, in COPY and in results. See the functions …recv and …send of the server.
 
-var bigEndian = binary.BigEndian
-
 // epoch is 2000-01-01, from which the server counts microseconds.
 const epoch = 946_684_800_000_000
 
 func timestamp(t time.Time) int64 { return t.UnixMicro() - epoch }
 
 func timeOf(raw []byte) time.Time {
-	return time.UnixMicro(int64(bigEndian.Uint64(raw)) + epoch).UTC()
+	return time.UnixMicro(int64(binary.BigEndian.Uint64(raw)) + epoch).UTC()
 }
 
 func appendText(b []byte, s string) []byte {
-	return append(bigEndian.AppendUint32(b, uint32(len(s))), s...)
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...)
 }
 
 func appendBytes(b, raw []byte) []byte {
-	return append(bigEndian.AppendUint32(b, uint32(len(raw))), raw...)
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(raw))), raw...)
 }
 
 func appendInt32(b []byte, v int32) []byte {
-	return bigEndian.AppendUint32(bigEndian.AppendUint32(b, 4), uint32(v))
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(b, 4), uint32(v))
 }
 
 func appendInt64(b []byte, v int64) []byte {
-	return bigEndian.AppendUint64(bigEndian.AppendUint32(b, 8), uint64(v))
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(b, 8), uint64(v))
 }
 
-func appendNull(b []byte) []byte { return bigEndian.AppendUint32(b, ^uint32(0)) }
+func appendNull(b []byte) []byte { return binary.BigEndian.AppendUint32(b, ^uint32(0)) }
 
 // appendMetadata appends the JSON with its length in front.
 func appendMetadata(b []byte, m *event.Metadata) []byte {
 	at := len(b)
 	b = m.AppendJSON(append(b, 0, 0, 0, 0))
-	bigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
+	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
 	return b
 }
 
 // appendArray begins an array of n elements, which the caller appends after it.
 func appendArray(b []byte, elementOID uint32, n int) []byte {
 	if n == 0 {
-		return bigEndian.AppendUint32(append(b, 0, 0, 0, 0 /* dimensions */, 0, 0, 0, 0), elementOID)
+		return binary.BigEndian.AppendUint32(append(b, 0, 0, 0, 0 /* dimensions */, 0, 0, 0, 0), elementOID)
 	}
 	b = append(b, 0, 0, 0, 1 /* dimension */, 0, 0, 0, 1 /* may hold nulls */)
-	b = bigEndian.AppendUint32(b, elementOID)
-	b = bigEndian.AppendUint32(b, uint32(n))
+	b = binary.BigEndian.AppendUint32(b, elementOID)
+	b = binary.BigEndian.AppendUint32(b, uint32(n))
 	return append(b, 0, 0, 0, 1) // index of the first
 }
 
@@ -72,7 +70,7 @@ func appendTagArray(b []byte, tags []event.Tag) []byte {
 	for _, t := range tags {
 		b = appendText(b, string(t))
 	}
-	bigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
+	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
 	return b
 }
 
@@ -127,13 +125,13 @@ func elements(raw []byte, each func(value []byte)) error {
 	if len(raw) < 20 {
 		return nil // null, or no dimensions
 	}
-	n := int(bigEndian.Uint32(raw[12:]))
+	n := int(binary.BigEndian.Uint32(raw[12:]))
 	rest := raw[20:]
 	for range n {
 		if len(rest) < 4 {
 			return errArray
 		}
-		size := int(int32(bigEndian.Uint32(rest)))
+		size := int(int32(binary.BigEndian.Uint32(rest)))
 		if size < 0 || len(rest) < 4+size {
 			return errArray
 		}
@@ -147,12 +145,12 @@ var errArray = errors.New("malformed array in the server's answer")
 
 func int64s(raw []byte) ([]int64, error) {
 	var values []int64
-	err := elements(raw, func(v []byte) { values = append(values, int64(bigEndian.Uint64(v))) })
+	err := elements(raw, func(v []byte) { values = append(values, int64(binary.BigEndian.Uint64(v))) })
 	return values, err
 }
 
 func int32s(raw []byte) ([]int32, error) {
 	var values []int32
-	err := elements(raw, func(v []byte) { values = append(values, int32(bigEndian.Uint32(v))) })
+	err := elements(raw, func(v []byte) { values = append(values, int32(binary.BigEndian.Uint32(v))) })
 	return values, err
 }

@@ -135,10 +135,23 @@ func (w *writer) sendByFunction(ctx context.Context, b *batch) {
 	parameters := manyParameters(b.commits())
 	b.Release()
 	var o outcome
-	err := w.inReadCommitted(ctx, func(conn *pgx.Conn) (err error) {
-		o, err = w.callMany(ctx, conn, parameters)
-		return err
-	})
+	var err error
+	for try := 0; ; try++ {
+		begun := false
+		err = w.inReadCommitted(ctx, func(conn *pgx.Conn) (err error) {
+			begun = true
+			o, err = w.callMany(ctx, conn, parameters)
+			return err
+		})
+		if err == nil || begun {
+			break
+		}
+		if !w.wait(ctx, try, err) {
+			b.failAll(w.explain(ctx, fmt.Errorf("nothing was stored: %w", err)))
+			w.queue.Finish(b.Batch)
+			return
+		}
+	}
 	switch {
 	case err == nil:
 		w.found()
