@@ -66,6 +66,7 @@ func (b *Backend) events(ctx context.Context, start func() *pager) iter.Seq2[eve
 			return
 		}
 		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
 		ahead := make(chan page, 1)
 		for {
 			more := current.more
@@ -80,7 +81,6 @@ func (b *Backend) events(ctx context.Context, start func() *pager) iter.Seq2[eve
 				current = <-ahead // also when the caller has stopped: the read must be over before the loop is
 			}
 			if !going || !more {
-				cancel()
 				return
 			}
 		}

@@ -50,7 +50,8 @@ type tail struct {
 func openWriter(ctx context.Context, b *Backend) (*writer, error) {
 	w := &writer{backend: b, seen: unknown, streams: map[event.StreamID]tail{}}
 	err := whileBusy(ctx, b.options.BusyTimeout, func() (err error) {
-		// Checkpoints are the checkpointer's: one by the writer would make an append wait for it.
+		// Checkpoints are the checkpointer's: one by the writer would make an append wait for it. The cache, of up to
+		// 64 MiB, is for the streams' index: appends to many streams touch its pages at random.
 		w.conn, err = openConn(b.path, b.openFlags(), `journal_mode = wal`, `synchronous = `+b.options.Synchronous.String(),
 			`wal_autocheckpoint = 0`, `temp_store = memory`, `cache_size = -65536`)
 		return err
