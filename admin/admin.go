@@ -2,6 +2,8 @@ package admin
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 	"slices"
 
@@ -69,7 +71,9 @@ func (a *Admin) ReadStream(ctx context.Context, r store.StreamRead) iter.Seq2[ev
 		if any {
 			return
 		}
-		if _, err := a.store.StreamInfo(ctx, r.Stream); err != nil {
+		if _, err := a.store.StreamInfo(ctx, r.Stream); errors.Is(err, store.ErrNotFound) {
+			yield(event.Recorded{}, fmt.Errorf("read stream %s: %w: no event was ever appended to it", r.Stream, store.ErrNotFound))
+		} else if err != nil {
 			yield(event.Recorded{}, err)
 		}
 	}

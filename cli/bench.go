@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"lexigram.dev/events/admin"
-	"lexigram.dev/events/drivers"
 )
 
 func (a *app) bench() *cobra.Command {
@@ -19,9 +18,11 @@ func (a *app) bench() *cobra.Command {
 // measure opens the store and its baseline.
 func (a *app) measure(ctx context.Context, do func(*admin.Admin, admin.Baseline) error) error {
 	return a.with(ctx, toWrite, func(ad *admin.Admin) (err error) {
-		baseline, err := drivers.OpenBaseline(ctx, a.storeURL)
-		if err != nil {
-			return err
+		var baseline admin.Baseline
+		if a.Baseline != nil {
+			if baseline, err = a.Baseline(ctx, a.storeURL); err != nil {
+				return err
+			}
 		}
 		if baseline != nil {
 			defer func() { err = errors.Join(err, baseline.Close()) }()

@@ -9,6 +9,10 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"lexigram.dev/events/admin"
+	"lexigram.dev/events/event"
+	"lexigram.dev/events/store"
 )
 
 // Exit codes.
@@ -21,10 +25,31 @@ const (
 // storeVariable names the store where --store does not.
 const storeVariable = "LEX_EVENTS_STORE"
 
+// Options say what a program links the commands with.
+type Options struct {
+	// Drivers are the backends that --store can name: drivers.All(), or the few that the program needs. Defaults to
+	// none, with which every store is unknown.
+	Drivers []store.Driver
+
+	// Baseline opens what bench measures the store of a URL against; nil where the backend has nothing to compare with.
+	// Defaults to none: bench prints the store's own figures only.
+	Baseline func(ctx context.Context, storeURL string) (admin.Baseline, error)
+
+	// Check is what verify asks about each event beside its own checks, for example by decoding it with the program's
+	// registry of event types. Defaults to none.
+	Check func(*event.Recorded) error
+}
+
+// Commands are the commands of lexevents. They are safe for concurrent use.
+type Commands struct{ options Options }
+
+// New gives the commands.
+func New(o Options) *Commands { return &Commands{options: o} }
+
 // Run runs one command line, without the program's name, and gives its exit code: 0, 1 where it failed, 2 where the
 // command line is wrong. It prints results to stdout, and errors and progress to stderr. Ending the context is Ctrl-C.
-func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+func (c *Commands) Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{Options: c.options, stdin: stdin, stdout: stdout, stderr: stderr}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -48,6 +73,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 // app is one run of the program.
 type app struct {
+	Options
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	started        bool // the command line was understood

@@ -10,12 +10,18 @@ import (
 	"testing"
 
 	"lexigram.dev/events/cli"
+	"lexigram.dev/events/drivers"
 )
 
 // outcome is what one command line gave.
 type outcome struct {
 	code           int
 	stdout, stderr string
+}
+
+// lexevents gives the commands as the program links them.
+func lexevents() *cli.Commands {
+	return cli.New(cli.Options{Drivers: drivers.All(), Baseline: drivers.OpenBaseline})
 }
 
 // shell runs command lines on one store.
@@ -40,7 +46,7 @@ func (s *shell) run(args ...string) outcome {
 func (s *shell) runContext(ctx context.Context, args ...string) outcome {
 	s.t.Helper()
 	var stdout, stderr bytes.Buffer
-	code := cli.Run(ctx, append([]string{"--store", s.store}, args...), strings.NewReader(s.stdin), &stdout, &stderr)
+	code := lexevents().Run(ctx, append([]string{"--store", s.store}, args...), strings.NewReader(s.stdin), &stdout, &stderr)
 	return outcome{code: code, stdout: stdout.String(), stderr: stderr.String()}
 }
 
@@ -169,7 +175,7 @@ func TestTheStoreMayBeNamedByTheEnvironment(t *testing.T) {
 	s.append("order-7", "order.placed", "{}")
 	t.Setenv("LEX_EVENTS_STORE", s.store)
 	var stdout, stderr bytes.Buffer
-	if code := cli.Run(t.Context(), []string{"streams"}, nil, &stdout, &stderr); code != 0 {
+	if code := lexevents().Run(t.Context(), []string{"streams"}, nil, &stdout, &stderr); code != 0 {
 		t.Fatal(stderr.String())
 	}
 	has(t, stdout.String(), "order-7")

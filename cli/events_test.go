@@ -5,8 +5,6 @@ import (
 	"io"
 	"strings"
 	"testing"
-
-	"lexigram.dev/events/cli"
 )
 
 func TestAppendTellsWhereTheEventIs(t *testing.T) {
@@ -118,7 +116,7 @@ func TestTailFollowsUntilCtrlC(t *testing.T) {
 	r, w := io.Pipe()
 	code := make(chan int)
 	go func() {
-		code <- cli.Run(ctx, []string{"tail", "--json", "--store", s.store}, nil, w, io.Discard)
+		code <- lexevents().Run(ctx, []string{"tail", "--json", "--store", s.store}, nil, w, io.Discard)
 		w.Close()
 	}()
 	line := make([]byte, 4096)

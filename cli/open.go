@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"lexigram.dev/events/admin"
-	"lexigram.dev/events/drivers"
 	"lexigram.dev/events/store"
 )
 
@@ -38,7 +37,7 @@ func (a *app) open(ctx context.Context, p purpose) (*store.Store, error) {
 	if err := a.checkBackend(); err != nil {
 		return nil, err
 	}
-	backend, err := store.OpenURL(ctx, a.storeURL, drivers.All(), o)
+	backend, err := store.OpenURL(ctx, a.storeURL, a.Drivers, o)
 	if err != nil {
 		return nil, err
 	}
@@ -47,14 +46,14 @@ func (a *app) open(ctx context.Context, p purpose) (*store.Store, error) {
 
 // checkBackend takes a backend that is not linked, or no backend at all, for a fault of the command line.
 func (a *app) checkBackend() error {
-	for _, d := range drivers.All() {
+	for _, d := range a.Drivers {
 		for _, scheme := range d.Schemes {
 			if strings.HasPrefix(a.storeURL, scheme+":") {
 				return nil
 			}
 		}
 	}
-	_, err := store.OpenURL(context.Background(), a.storeURL, drivers.All(), store.OpenOptions{})
+	_, err := store.OpenURL(context.Background(), a.storeURL, a.Drivers, store.OpenOptions{})
 	return usagef("%v", err)
 }
 

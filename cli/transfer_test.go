@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"lexigram.dev/events/cli"
 	"lexigram.dev/events/event"
 )
 
@@ -120,7 +119,7 @@ func TestCtrlCInAnImportSaysHowFarItGotAndASecondRunCompletesIt(t *testing.T) {
 	in := &interrupting{lines: strings.NewReader(lines(2500)), cancel: cancel, block: make(chan struct{})}
 	defer close(in.block)
 	var stderr strings.Builder
-	if code := cli.Run(ctx, []string{"import", "-", "--store", s.store}, in, io.Discard, &stderr); code != 1 {
+	if code := lexevents().Run(ctx, []string{"import", "-", "--store", s.store}, in, io.Discard, &stderr); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
 	has(t, stderr.String(), "interrupted", "appended", "run it again")

@@ -22,7 +22,7 @@ func (a *app) verify() *cobra.Command {
 			}
 			return a.with(ctx, toRead, func(ad *admin.Admin) error {
 				bar := a.progress("verify", -1, false)
-				o.Progress = bar.at
+				o.Progress, o.Check = bar.at, a.Check
 				v, err := ad.Verify(ctx, o)
 				bar.end()
 				if err != nil {

@@ -8,10 +8,12 @@ import (
 	"syscall"
 
 	"lexigram.dev/events/cli"
+	"lexigram.dev/events/drivers"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
-	os.Exit(cli.Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	commands := cli.New(cli.Options{Drivers: drivers.All(), Baseline: drivers.OpenBaseline})
+	os.Exit(commands.Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -117,7 +117,7 @@ func TestLayeringCatches(t *testing.T) {
 		{"down", "store/append.go", module + "/event", ""},
 		{"the engine on its default store", "engine.go", module + "/store/memstore", ""},
 		{"a driver on its client", "store/pgstore/conn.go", pgx + "/pgxpool", ""},
-		{"the tool on the list of drivers", "cli/open.go", module + "/drivers", ""},
+		{"the tool on the list of drivers", "cmd/lexevents/main.go", module + "/drivers", ""},
 		{"the list of drivers on a driver", "drivers/all.go", module + "/store/pgstore", ""},
 		{"a test on a suite", "store/pgstore/suite_test.go", module + "/store/storetest", ""},
 		{"a test on a store of its level", "aggregate/load_test.go", module + "/store/memstore", ""},

@@ -44,7 +44,7 @@ var onlyFor = map[string][]string{
 	"store/pgstore":                    {"drivers", "store/pgstore/pgbaseline"},
 	"store/sqlitestore/sqlitebaseline": {"drivers"},
 	"store/pgstore/pgbaseline":         {"drivers"},
-	"drivers":                          {"cli", "cmd/lexevents"},
+	"drivers":                          {"cmd/lexevents"},
 	"store/storetest":                  {}, // suites belong to tests
 	"aggregate/aggregatetest":          {},
 }
