@@ -61,14 +61,14 @@ func (a *Admin) Streams(ctx context.Context, r store.StreamsRead) iter.Seq2[stor
 // since an operator who mistypes a name wants to know.
 func (a *Admin) ReadStream(ctx context.Context, r store.StreamRead) iter.Seq2[event.Recorded, error] {
 	return func(yield func(event.Recorded, error) bool) {
-		any := false
+		found := false
 		for e, err := range a.store.ReadStream(ctx, r) {
-			any = true
+			found = true
 			if !yield(e, err) {
 				return
 			}
 		}
-		if any {
+		if found {
 			return
 		}
 		if _, err := a.store.StreamInfo(ctx, r.Stream); errors.Is(err, store.ErrNotFound) {

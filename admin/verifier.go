@@ -107,8 +107,10 @@ func (v *verifier) pass(ctx context.Context, part, parts int) error {
 // place checks the order of positions, and notes gaps, which removals may explain.
 func (v *verifier) place(e *event.Recorded, previous event.Position) {
 	if e.Position <= previous {
-		v.fault(Fault{Stream: e.Stream, Version: e.Version, Position: e.Position,
-			Problem: fmt.Sprintf("came after position %d", previous)})
+		v.fault(Fault{
+			Stream: e.Stream, Version: e.Version, Position: e.Position,
+			Problem: fmt.Sprintf("came after position %d", previous),
+		})
 	} else if e.Position > previous+1 {
 		v.missed(previous+1, e.Position-1)
 	}
@@ -129,8 +131,10 @@ func (v *verifier) version(e *event.Recorded) {
 		return
 	}
 	if e.Version != s.last+1 {
-		v.fault(Fault{Stream: e.Stream, Version: e.Version, Position: e.Position,
-			Problem: fmt.Sprintf("follows version %d", s.last)})
+		v.fault(Fault{
+			Stream: e.Stream, Version: e.Version, Position: e.Position,
+			Problem: fmt.Sprintf("follows version %d", s.last),
+		})
 	}
 	s.last = e.Version
 }
@@ -142,8 +146,10 @@ func (v *verifier) checkIDs() {
 	})
 	for i := 1; i < len(v.ids); i++ {
 		if v.ids[i].id == v.ids[i-1].id {
-			v.fault(Fault{Position: v.ids[i].position,
-				Problem: fmt.Sprintf("has the same event id %s as position %d", v.ids[i].id, v.ids[i-1].position)})
+			v.fault(Fault{
+				Position: v.ids[i].position,
+				Problem:  fmt.Sprintf("has the same event id %s as position %d", v.ids[i].id, v.ids[i-1].position),
+			})
 		}
 	}
 }
@@ -164,8 +170,10 @@ func (v *verifier) checkPositions() {
 func (v *verifier) checkBeginnings() {
 	for stream, s := range v.streams {
 		if removed := v.removed.byStream[stream]; int64(s.first)-1 != removed {
-			v.fault(Fault{Stream: stream, Version: s.first,
-				Problem: fmt.Sprintf("the stream begins here, but %d removed events are accounted for", removed)})
+			v.fault(Fault{
+				Stream: stream, Version: s.first,
+				Problem: fmt.Sprintf("the stream begins here, but %d removed events are accounted for", removed),
+			})
 		}
 	}
 	for stream, removed := range v.removed.byStream {
@@ -190,8 +198,10 @@ func (v *verifier) checkList(ctx context.Context) error {
 		}
 		s.listed = true
 		if info.Position <= v.outcome.Head && info.Version != s.last {
-			v.fault(Fault{Stream: info.Stream, Version: info.Version,
-				Problem: fmt.Sprintf("is listed at this version, but ends at version %d in the log", s.last)})
+			v.fault(Fault{
+				Stream: info.Stream, Version: info.Version,
+				Problem: fmt.Sprintf("is listed at this version, but ends at version %d in the log", s.last),
+			})
 		}
 	}
 	for stream, s := range v.streams {
