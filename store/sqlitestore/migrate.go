@@ -208,16 +208,15 @@ func (b *Backend) checkSchema(ctx context.Context) error {
 // inspect gives the version of the store in a file; 0 where the file is empty. It changes nothing, and refuses files of
 // other programs and of newer versions of this one.
 func inspect(c *conn) (int, error) {
-	id, err := c.number(sqlApplicationID)
+	stmt, err := c.Prepare(sqlInspect)
 	if err != nil {
 		return 0, err
 	}
-	version, err := c.number(sqlUserVersion)
-	if err != nil {
+	if _, err := stmt.Step(); err != nil {
 		return 0, err
 	}
-	objects, err := c.number(`select count(*) from sqlite_master`)
-	if err != nil {
+	id, version, objects := stmt.ColumnInt64(0), stmt.ColumnInt64(1), stmt.ColumnInt64(2)
+	if err := stmt.Reset(); err != nil {
 		return 0, err
 	}
 	switch known := int64(len(migrations())); {

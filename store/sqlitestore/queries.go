@@ -10,8 +10,10 @@ const (
 	// Grows whenever another connection has committed; needs no index and no I/O.
 	sqlDataVersion = `pragma data_version`
 
-	sqlUserVersion   = `pragma user_version`
-	sqlApplicationID = `pragma application_id`
+	sqlUserVersion = `pragma user_version`
+
+	// Three facts in one statement, hence of one moment: another process may be creating the tables.
+	sqlInspect = `select application_id, user_version, (select count(*) from sqlite_master) from pragma_application_id, pragma_user_version`
 
 	// events: the end of the rowid tree.
 	sqlHead = `select max(position) from events`
