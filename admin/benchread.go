@@ -26,7 +26,7 @@ type BenchRead struct {
 type ReadFigures struct {
 	EventsPerSecond    float64 `json:"events_per_s"`
 	RawEventsPerSecond float64 `json:"raw_read_events_per_s,omitempty"`
-	Ratio              float64 `json:"ratio_to_read,omitempty"`
+	Ratio              float64 `json:"ratio,omitempty"`
 	PeakHeapMB         float64 `json:"peak_heap_mb"` // how much the heap grew above what it was before the replay
 
 	Events int64 `json:"events"` // that each replay has read

@@ -66,7 +66,7 @@ func TestBenchGivesTheFiguresOfTheContract(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	got = objects(t, s.must("bench", "read", "--events", "20000", "--json"))[0]
-	if got["events"].(float64) < 20000 || got["events_per_s"].(float64) <= 0 || got["ratio_to_read"].(float64) <= 0 || len(got) != 5 {
+	if got["events"].(float64) < 20000 || got["events_per_s"].(float64) <= 0 || got["ratio"].(float64) <= 0 || len(got) != 5 {
 		t.Errorf("got %v", got)
 	}
 	has(t, s.must("bench", "append", "--writers", "2", "--duration", "50ms"), "events/s", "p99", "raw bulk")
