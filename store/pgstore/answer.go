@@ -37,12 +37,12 @@ func (w *writer) answer(ctx context.Context, b *batch, r reply) {
 	var err error
 	switch b.how {
 	case byOne:
-		o, err = readOne(r.row)
+		o, err = readOnes(r.rows)
 	case byMany:
-		o, err = readOutcome(r.row)
+		o, err = readMany(r.rows)
 	case byCopy: // the versions are as guessed
-		if len(r.row) == 1 && len(r.row[0]) == 8 {
-			w.accept(b, event.Position(binary.BigEndian.Uint64(r.row[0])))
+		if len(r.rows) == 1 && len(r.rows[0]) == 1 && len(r.rows[0][0]) == 8 {
+			w.accept(b, event.Position(binary.BigEndian.Uint64(r.rows[0][0])))
 			return
 		}
 		err = errors.New("append_begin returned no position")

@@ -77,13 +77,13 @@ type batch struct {
 type how uint8
 
 const (
-	byOne  how = iota // append_one: a single event
+	byOne  how = iota // append_one for each: few requests of a single event
 	byMany            // append_many: the server finds the versions
 	byCopy            // append_begin and COPY: the versions are sent, and checked
 )
 
-// smallBatch is the number of events up to which append_many beats append_begin with COPY.
-const smallBatch = 4
+// fewRequests is up to how many calls of append_one cost less than append_begin with COPY.
+const fewRequests = 6
 
 // prepare looks at a batch and decides how to send it.
 func (w *writer) prepare(from *groupcommit.Batch) *batch {
@@ -96,12 +96,21 @@ func (w *writer) prepare(from *groupcommit.Batch) *batch {
 	switch {
 	case w.mode == Function || guessed:
 		b.how = byMany
-	case b.Events == 1 && b.requests[0].Commit.Condition == nil:
+	case b.single():
 		b.how = byOne
-	case b.Events <= smallBatch || !w.guess(b):
+	case !w.guess(b):
 		b.how = byMany
 	}
 	return b
+}
+
+// single reports whether the batch is few requests of one event each, and without conditions. Only then each can be a
+// call of its own: one that is refused stores nothing, and nothing depends on it.
+func (b *batch) single() bool {
+	if b.Events != len(b.requests) || b.Events > fewRequests {
+		return false
+	}
+	return !slices.ContainsFunc(b.requests, func(r *groupcommit.Request) bool { return r.Commit.Condition != nil })
 }
 
 // commits may be called while the batch is held.

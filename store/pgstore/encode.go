@@ -27,7 +27,11 @@ func encode(buf []byte, b *batch) ([]byte, error) {
 	var err error
 	switch b.how {
 	case byOne:
-		buf, err = encodeCall(buf, stmtOne, oneParameters(&b.Requests[0].Commit.Appends[0]))
+		for _, r := range b.Requests {
+			if buf, err = encodeCall(buf, stmtOne, oneParameters(&r.Commit.Appends[0])); err != nil {
+				return buf, err
+			}
+		}
 	case byMany:
 		buf, err = encodeCall(buf, stmtMany, manyParameters(b.commits()))
 	case byCopy:

@@ -3,7 +3,6 @@ package pgstore
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -105,10 +104,7 @@ func (b *Backend) callMany(ctx context.Context, conn *pgx.Conn, parameters [][]b
 	if result.Err != nil {
 		return outcome{}, result.Err
 	}
-	if len(result.Rows) != 1 {
-		return outcome{}, fmt.Errorf("append_many returned %d rows", len(result.Rows))
-	}
-	return readOutcome(result.Rows[0])
+	return readMany(result.Rows)
 }
 
 // appendAlone appends one commit on a connection that is in a READ COMMITTED transaction. A refusal leaves the

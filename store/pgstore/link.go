@@ -111,8 +111,8 @@ func (l *link) read(ctx context.Context, w *writer) {
 
 // reply is the server's answer to one batch.
 type reply struct {
-	row [][]byte // the last row
-	err *pgconn.PgError
+	rows [][][]byte
+	err  *pgconn.PgError
 }
 
 // receive reads up to ReadyForQuery: only then the transaction is committed.
@@ -128,12 +128,13 @@ func (l *link) receive() (reply, error) {
 		}
 		switch m := message.(type) {
 		case *pgproto3.DataRow:
-			r.row = make([][]byte, len(m.Values))
+			row := make([][]byte, len(m.Values))
 			for i, v := range m.Values { // they are in the connection's buffer
 				if v != nil {
-					r.row[i] = append([]byte{}, v...)
+					row[i] = append([]byte{}, v...)
 				}
 			}
+			r.rows = append(r.rows, row)
 		case *pgproto3.ErrorResponse:
 			if r.err == nil {
 				r.err = pgconn.ErrorResponseToPgError(m)

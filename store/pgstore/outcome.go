@@ -23,11 +23,12 @@ type outcome struct {
 	broken  map[int]event.Position // of them those whose condition is broken, and by what
 }
 
-// readOutcome reads the row of append_many.
-func readOutcome(row [][]byte) (outcome, error) {
-	if len(row) != 6 || len(row[0]) != 8 {
-		return outcome{}, fmt.Errorf("append_many returned %d columns", len(row))
+// readMany reads the row of append_many.
+func readMany(rows [][][]byte) (outcome, error) {
+	if len(rows) != 1 || len(rows[0]) != 6 || len(rows[0][0]) != 8 {
+		return outcome{}, errors.New("append_many returned something else than one row of 6 columns")
 	}
+	row := rows[0]
 	found, err1 := int64s(row[1])
 	refused, err2 := int32s(row[2])
 	reused, err3 := int32s(row[3])
@@ -78,22 +79,31 @@ func readConflict(b *batch, detail string) (outcome, error) {
 	return o, nil
 }
 
-// readOne gives the outcome of append_one.
-func readOne(row [][]byte) (outcome, error) {
-	if len(row) != 1 {
-		return outcome{}, fmt.Errorf("append_one returned %d columns", len(row))
+// readOnes reads the rows of append_one, one for each member.
+func readOnes(rows [][][]byte) (outcome, error) {
+	o := outcome{found: make(map[int]int64, len(rows))}
+	for i, row := range rows {
+		if len(row) != 1 {
+			return outcome{}, fmt.Errorf("append_one returned %d columns", len(row))
+		}
+		pair, err := int64s(row[0])
+		if err != nil || len(pair) != 2 {
+			return outcome{}, errArray
+		}
+		position, version := pair[0], pair[1]
+		switch position {
+		case -1:
+			o.found[i], o.refused = -version, append(o.refused, i)
+		case 0:
+			o.found[i], o.refused = version, append(o.refused, i)
+		default:
+			if o.head == 0 {
+				o.head = event.Position(position) - 1 - event.Position(i-len(o.refused))
+			}
+			o.found[i] = version - 1
+		}
 	}
-	pair, err := int64s(row[0])
-	if err != nil || len(pair) != 2 {
-		return outcome{}, errArray
-	}
-	switch pair[0] {
-	case -1:
-		return outcome{found: map[int]int64{0: -pair[1]}, refused: []int{0}}, nil
-	case 0:
-		return outcome{found: map[int]int64{0: pair[1]}, refused: []int{0}}, nil
-	}
-	return outcome{head: event.Position(pair[0] - 1), found: map[int]int64{0: pair[1] - 1}}, nil
+	return o, nil
 }
 
 // complaint is why a member is refused for good: nil where its expectations hold, so that it only suffered from its
