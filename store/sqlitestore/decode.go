@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	bytesChunk  = 64 << 10 // of payloads that share an allocation
+	firstChunk  = 2 << 10  // of payloads that share an allocation, doubled up to bytesChunk: most streams are short
+	bytesChunk  = 32 << 10 // the largest that Go's allocator keeps lists of
 	textChunk   = 8 << 10  // of stream names that share an allocation
 	maxInterned = 1024     // different values of one column that are kept to be shared
 )
@@ -75,7 +76,7 @@ func (d *decoder) newBytes(stmt *sqlite.Stmt, col int) []byte {
 			stmt.ColumnBytes(col, own)
 			return own
 		}
-		d.bytes = make([]byte, 0, bytesChunk)
+		d.bytes = make([]byte, 0, max(firstChunk, size, min(2*cap(d.bytes), bytesChunk)))
 		n = stmt.ColumnBytes(col, d.bytes[:size])
 	}
 	from := len(d.bytes)

@@ -17,6 +17,7 @@ import (
 const (
 	firstPage = 128
 	nextPage  = 2048
+	shortRead = 16 // events that a read makes room for before it knows whether there are more
 )
 
 // ReadStream implements store.Log.
@@ -161,8 +162,12 @@ func (p *pager) rows(c *conn, size int) error {
 		return err
 	}
 	p.decoder.events = p.decoder.events[:0]
-	if want := min(size, nextPage); p.begun && cap(p.decoder.events) < want {
-		p.decoder.events = make([]event.Recorded, 0, want)
+	room := size
+	if !p.begun {
+		room = min(size, shortRead)
+	}
+	if cap(p.decoder.events) < room {
+		p.decoder.events = make([]event.Recorded, 0, room)
 	}
 	p.bind(stmt, size)
 	for len(p.decoder.events) < size {
