@@ -21,10 +21,10 @@ type followed struct {
 	err  error
 }
 
-func (b *Backend) ahead(ctx context.Context, s *scan, d *decoder, more bool) *ahead {
+func (b *Backend) ahead(ctx context.Context, s *scan, d *decoder, more bool, into []event.Recorded) *ahead {
 	a := &ahead{
 		read: func(ctx context.Context) (f followed) {
-			f.page, f.more, f.err = s.next(ctx, b, d)
+			f.page, f.more, f.err = s.next(ctx, b, d, into)
 			return f
 		},
 	}

@@ -1,12 +1,15 @@
 package pgstore
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"lexigram.dev/events/store"
@@ -64,10 +67,16 @@ func takeSchema(dsn string, o *Options) (string, error) {
 	return u.String(), nil
 }
 
+// readBuffer is how much is read from a connection at once; a page of events is larger than pgx's own 8 KiB.
+const readBuffer = 64 << 10
+
 // parseDSN reads the settings. Of pgx's error only the part behind the DSN is shown, and that without the password.
 func parseDSN(dsn string) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err == nil {
+		config.ConnConfig.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+			return pgproto3.NewFrontend(bufio.NewReaderSize(r, readBuffer), w)
+		}
 		return config, nil
 	}
 	u, urlErr := url.Parse(dsn)

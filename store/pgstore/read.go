@@ -15,7 +15,7 @@ import (
 // its end is lost.
 const (
 	firstPage = 500
-	fullPage  = 2500
+	fullPage  = 4000
 )
 
 // ReadStream implements store.Log.
@@ -93,12 +93,12 @@ func (s *scan) advance(page []event.Recorded, size int) bool {
 	return s.from <= s.to
 }
 
-// next reads a page. The first page that is full also finds out where the read has to end, before anybody has seen an
+// next reads a page into the given one. The first page that is full also finds out where the read has to end, before anybody has seen an
 // event of it: what comes later is not of this read.
-func (s *scan) next(ctx context.Context, b *Backend, d *decoder) (page []event.Recorded, more bool, err error) {
+func (s *scan) next(ctx context.Context, b *Backend, d *decoder, into []event.Recorded) (page []event.Recorded, more bool, err error) {
 	err = b.withConn(ctx, func(conn *pgx.Conn) error {
 		size := s.size()
-		page, err = d.page(ctx, conn, size, b.sql.in(s.sql), append([]any{s.from, s.to, size}, s.args...)...)
+		page, err = d.page(ctx, conn, into, b.sql.in(s.sql), append([]any{s.from, s.to, size}, s.args...)...)
 		if err != nil {
 			return err
 		}
@@ -127,9 +127,10 @@ func (b *Backend) events(ctx context.Context, s scan) iter.Seq2[event.Recorded, 
 		}
 		s := s // the sequence may be used again
 		d := newDecoder()
-		page, more, err := s.next(ctx, b, d)
+		var spare []event.Recorded // the page before: its entries were given out by value, so it can be filled again
+		page, more, err := s.next(ctx, b, d, nil)
 		for err == nil {
-			follow := b.ahead(ctx, &s, d, more)
+			follow := b.ahead(ctx, &s, d, more, spare[:0])
 			for i := range page {
 				if !yield(page[i], nil) {
 					follow.stop()
@@ -139,6 +140,7 @@ func (b *Backend) events(ctx context.Context, s scan) iter.Seq2[event.Recorded, 
 			if !more {
 				return
 			}
+			spare = page
 			page, more, err = follow.wait(ctx)
 		}
 		yield(event.Recorded{}, err)

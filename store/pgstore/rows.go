@@ -21,6 +21,7 @@ type decoder struct {
 }
 
 const (
+	firstBlock   = 2 << 10
 	blockBytes   = 64 << 10
 	knownStrings = 4096
 )
@@ -53,7 +54,8 @@ func (d *decoder) row(values [][]byte, e *event.Recorded) error {
 // keep copies bytes into the block.
 func (d *decoder) keep(raw []byte) []byte {
 	if len(raw) > cap(d.block)-len(d.block) {
-		d.block = make([]byte, 0, max(blockBytes, len(raw)))
+		// Blocks grow, so that a read of few events does not pay for one of many.
+		d.block = make([]byte, 0, max(len(raw), min(2*cap(d.block), blockBytes), firstBlock))
 	}
 	start := len(d.block)
 	d.block = append(d.block, raw...)
@@ -72,9 +74,8 @@ func (d *decoder) string(raw []byte) string {
 	return s
 }
 
-// page reads events.
-func (d *decoder) page(ctx context.Context, conn *pgx.Conn, size int, sql string, args ...any) ([]event.Recorded, error) {
-	page := make([]event.Recorded, 0, size)
+// page reads events into a page.
+func (d *decoder) page(ctx context.Context, conn *pgx.Conn, page []event.Recorded, sql string, args ...any) ([]event.Recorded, error) {
 	err := binaryRows(ctx, conn, sql, args, func(values [][]byte) error {
 		page = append(page, event.Recorded{})
 		return d.row(values, &page[len(page)-1])
@@ -140,5 +141,5 @@ func (b *Backend) byID(ctx context.Context, conn *pgx.Conn, commits []store.Comm
 			}
 		}
 	}
-	return newDecoder().page(ctx, conn, 0, b.sql.in(sqlByID), ids)
+	return newDecoder().page(ctx, conn, nil, b.sql.in(sqlByID), ids)
 }
