@@ -12,6 +12,10 @@
 // while somebody follows the log. In front of a pooler that shares connections between transactions (PgBouncer), set
 // [Function] as the append mode, and default_query_exec_mode=exec in the DSN if it cannot keep prepared statements.
 //
+// Two things that surprise: a conflict inside a batch shows as error LX001 in the server's log, which is how the batch is
+// stopped, and harms nothing; and a condition that names types but no tags looks at every event after its position, for
+// which an index on events (type, position) helps where those are many.
+//
 // Lock order, for those who use Transact: records first, appends last. A transaction that has appended holds the log's
 // append lock until it ends, and every other append waits for it. Inside it, use only the context that it gives.
 //

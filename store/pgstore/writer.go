@@ -23,13 +23,15 @@ type writer struct {
 	versions *versions
 	seen     map[event.StreamID]event.Version // scratch of guess
 
-	start    sync.Once
-	done     chan struct{} // closed when the writer's goroutine has ended
-	give     context.CancelFunc
-	link     *link     // of the writer's goroutine; nil: not connected
-	lostAt   time.Time // guarded by lostMu; when the server was lost; zero: it is there, or never was
-	lostMu   sync.Mutex
-	answered bool // the server was reached once
+	start sync.Once
+	give  context.CancelFunc // gives up what is on its way
+	done  chan struct{}      // closed when the writer's goroutine has ended
+
+	link     *link // of the writer's goroutine; nil: not connected
+	answered bool  // of the writer's goroutine: the server was reached once
+
+	lostMu sync.Mutex
+	lostAt time.Time // when the server was lost; zero: it is there, or never was
 }
 
 // rememberedStreams bounds the memory that the versions of streams take, to some 10 MB.
