@@ -10,15 +10,17 @@ const module = "lexigram.dev/events"
 // so never its neighbours on the same line. "." is the module's root.
 var layers = [][]string{
 	{"internal/panics", "internal/archtest"},
-	{"event"},                      // L0
-	{"schema"},                     // L0, but it fills in event's records
-	{"observe"},                    // L1
-	{"internal/dispatch"},          // what the command and query buses share
-	{"store"},                      // L2, the port
-	{"store/internal/groupcommit"}, // what the drivers share
-	{"store/memstore", "store/sqlitestore", "store/pgstore", "store/storetest", "aggregate", "command", "query"}, // L3
-	{"store/sqlitestore/sqlitebaseline", "store/pgstore/pgbaseline"},                                             // what a driver is measured against
-	{"aggregate/aggregatetest"},           // L4
+	{"event"},             // L0
+	{"schema"},            // L0, but it fills in event's records
+	{"observe"},           // L1
+	{"internal/dispatch"}, // what the command and query buses share
+	{"store"},             // L2, the port
+	{"store/internal/groupcommit", "deadletter", "internal/lease"},                                                                         // what the drivers share; what those above the store share (docs/decisions/0010)
+	{"store/memstore", "store/sqlitestore", "store/pgstore", "store/storetest", "aggregate", "command", "query", "subscription", "broker"}, // L3
+	{"store/sqlitestore/sqlitebaseline", "store/pgstore/pgbaseline"},                                                                       // what a driver is measured against
+	{"broker/membroker", "broker/brokertest", "internal/cloudevents"},                                                                      // the drivers of the port; events as messages
+	{"aggregate/aggregatetest", "eventbus", "projection"},                                                                                  // L4
+	{"outbox"},                            // sends what eventbus receives
 	{"."},                                 // L5, the Engine
 	{"admin"},                             // L6
 	{"drivers"},                           // L7

@@ -1,0 +1,31 @@
+package subscription
+
+import (
+	"context"
+
+	"lexigram.dev/events/event"
+)
+
+// Processor handles the events of a subscription. It is called by one goroutine for each partition; calls for different
+// partitions run at the same time.
+type Processor interface {
+	// Process handles the events of the batch in order. It either handles them one by one and says so by Batch.Done, or
+	// writes the effects of them all by Batch.Commit. An error means that the events which are not done have failed:
+	// the subscription then tries them one at a time, each in a batch of its own, and applies its failure policy.
+	// What was committed before an error counts as done.
+	Process(ctx context.Context, b *Batch) error
+}
+
+// Handler handles one event.
+type Handler func(ctx context.Context, e event.Recorded) error
+
+// Process implements Processor: the events are handled one by one, at least once.
+func (h Handler) Process(ctx context.Context, b *Batch) error {
+	for i := range b.Events {
+		if err := h(ctx, b.Events[i]); err != nil {
+			return err
+		}
+		b.Done(i + 1)
+	}
+	return nil
+}
