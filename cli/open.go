@@ -14,6 +14,7 @@ type purpose int
 
 const (
 	toRead    purpose = iota // never creates or changes anything
+	toChange                 // writes to a store that is there
 	toWrite                  // creates a missing embedded store; a server's is created by migrate up alone
 	toMigrate                // opens what is missing or old
 )

@@ -91,16 +91,26 @@ func summary(e *event.Recorded) string {
 	case !utf8.Valid(e.Data):
 		return fmt.Sprintf("(%d bytes of %s)", len(e.Data), e.ContentType)
 	}
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return '·'
-		}
-		return r
-	}, text)
+	return short(text)
+}
+
+// short shows a text on one line, cut where it is long.
+func short(text string) string {
+	text = strings.ReplaceAll(printable(text), "\n", "; ")
 	if runes := []rune(text); len(runes) > maxDataRunes {
 		return string(runes[:maxDataRunes]) + "…"
 	}
 	return text
+}
+
+// printable replaces what could disturb a terminal; lines stay lines.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' {
+			return '·'
+		}
+		return r
+	}, text)
 }
 
 // count writes a number with commas between thousands.

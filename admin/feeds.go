@@ -1,0 +1,12 @@
+package admin
+
+import (
+	"lexigram.dev/events/deadletter"
+	"lexigram.dev/events/subscription"
+)
+
+// Subscriptions steers the subscriptions of the store, whichever processes run them.
+func (a *Admin) Subscriptions() *subscription.Control { return subscription.NewControl(a.store) }
+
+// DeadLetters gives the dead letters of the store.
+func (a *Admin) DeadLetters() *deadletter.Letters { return deadletter.New(a.store, deadletter.Options{}) }
