@@ -1,0 +1,190 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"lexigram.dev/events/internal/panics"
+)
+
+// run is one Run of a Consumer: a receiver (the caller's goroutine), workers, and one goroutine that acknowledges.
+type run struct {
+	*Consumer
+	intake  *intake
+	settled chan *item // handled, to be acknowledged; as long as the prefetch, so that workers never wait
+}
+
+func newRun(c *Consumer) *run {
+	return &run{Consumer: c, intake: newIntake(c.o.Prefetch), settled: make(chan *item, c.o.Prefetch)}
+}
+
+func (r *run) run(ctx context.Context) error {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	var workers, acker sync.WaitGroup
+	for range r.o.Concurrency {
+		workers.Go(func() { r.work(work) })
+	}
+	acker.Go(func() { r.acknowledge(work) })
+
+	last, err := r.receive(ctx)
+
+	r.giveBack(work, r.intake.stop())
+	grace := time.AfterFunc(r.o.Grace, cancel)
+	workers.Wait()
+	grace.Stop()
+	close(r.settled)
+	acker.Wait()
+	if last != nil {
+		r.close(last)
+	}
+	if err != nil {
+		return fmt.Errorf("consume as group %s: %w", r.group.Name, err)
+	}
+	return nil
+}
+
+// work handles items until the run stops.
+func (r *run) work(ctx context.Context) {
+	for {
+		l, it := r.intake.next()
+		if l == nil {
+			return
+		}
+		switch outcome, pause := r.try(ctx, it); outcome {
+		case handled:
+			r.settled <- it // the item counts as held until it is acknowledged
+			r.intake.done(l)
+		case tryLater:
+			r.intake.later(l, pause)
+		case dropped:
+			r.intake.done(l)
+			r.intake.free(1)
+		}
+	}
+}
+
+type outcome uint8
+
+const (
+	handled  outcome = iota // to be acknowledged
+	tryLater                // stays at the head of its lane
+	dropped                 // no longer ours: it is delivered again
+)
+
+// try makes one attempt at an item: to handle it or, when it has failed for good, to keep it as a dead letter.
+func (r *run) try(ctx context.Context, it *item) (outcome, time.Duration) {
+	if it.session.lost() || it.Owned != nil && !it.Owned() {
+		return dropped, 0
+	}
+	if it.cause == nil && it.Deliveries > r.o.MaxDeliveries {
+		it.cause = fmt.Errorf("%w: %d times without an answer; it may end its consumers", ErrDeliveries, it.Deliveries-1)
+	}
+	if it.cause == nil {
+		err := r.call(ctx, "handler", func(ctx context.Context) error { return r.handler(ctx, it.delivery(r.o.Redelivery)) })
+		switch {
+		case err == nil:
+			return handled, 0
+		case ctx.Err() != nil: // the grace is over: that is no failure of the message
+			return dropped, 0
+		}
+		attempt := it.delivery(r.o.Redelivery).Attempt
+		r.report(it, fmt.Sprintf("attempt %d of %d", attempt, r.o.Retry.Attempts), err)
+		if attempt < r.o.Retry.Attempts && !IsPermanent(err) {
+			return r.again(ctx, it, r.o.Retry.pause(attempt))
+		}
+		it.cause = err
+	}
+	err := r.call(ctx, "dead-letter function", func(ctx context.Context) error {
+		return r.o.DeadLetter(ctx, it.delivery(r.o.Redelivery), it.cause)
+	})
+	switch {
+	case err == nil:
+		return handled, 0
+	case ctx.Err() != nil:
+		return dropped, 0
+	}
+	it.unkept++
+	r.report(it, "keep it as a dead letter", err)
+	return tryLater, r.o.Retry.pause(it.unkept)
+}
+
+// again arranges the next attempt at an item.
+func (r *run) again(ctx context.Context, it *item, pause time.Duration) (outcome, time.Duration) {
+	if r.o.Redelivery == InPlace {
+		it.attempt++
+		return tryLater, pause
+	}
+	if err := it.session.stream.Release(ctx, []Received{it.Received}, pause); err != nil {
+		it.session.lose()
+		r.report(it, "give it back", err)
+	}
+	return dropped, 0
+}
+
+// call runs the caller's code with the timeout, and turns a panic into an error.
+func (r *run) call(ctx context.Context, what string, f func(ctx context.Context) error) (err error) {
+	inner := ctx
+	if r.o.Timeout > 0 {
+		var cancel context.CancelFunc
+		inner, cancel = context.WithTimeoutCause(ctx, r.o.Timeout, ErrTimeout)
+		defer cancel()
+	}
+	defer func() {
+		if value := recover(); value != nil {
+			err = panics.New(what, value)
+		}
+		if err != nil && errors.Is(context.Cause(inner), ErrTimeout) {
+			err = fmt.Errorf("%w after %v: %w", ErrTimeout, r.o.Timeout, err)
+		}
+	}()
+	return f(inner)
+}
+
+func (r *run) report(it *item, doing string, err error) {
+	r.o.OnError(fmt.Errorf("group %s: message %s of topic %s: %s: %w", r.group.Name, it.Message.ID, it.Message.Topic, doing, err))
+}
+
+// acknowledge tells the broker what was handled, in batches of what has gathered meanwhile.
+func (r *run) acknowledge(ctx context.Context) {
+	for it := range r.settled {
+		bySession := map[*session][]Received{it.session: {it.Received}}
+		count := 1
+		for len(r.settled) > 0 {
+			next := <-r.settled
+			bySession[next.session] = append(bySession[next.session], next.Received)
+			count++
+		}
+		for s, messages := range bySession {
+			if s.lost() {
+				continue // they are delivered again
+			}
+			// Not with ctx: what was handled is acknowledged also when the grace is over.
+			if err := s.stream.Ack(context.WithoutCancel(ctx), messages); err != nil {
+				s.lose()
+				r.o.OnError(fmt.Errorf("group %s: acknowledge %d messages: %w", r.group.Name, len(messages), err))
+			}
+		}
+		r.intake.free(count)
+	}
+}
+
+// giveBack releases what nobody has begun with, so that other members need not wait for the end of this one.
+func (r *run) giveBack(ctx context.Context, items []*item) {
+	bySession := map[*session][]Received{}
+	for _, it := range items {
+		bySession[it.session] = append(bySession[it.session], it.Received)
+	}
+	for s, messages := range bySession {
+		if s.lost() {
+			continue
+		}
+		if err := s.stream.Release(ctx, messages, 0); err != nil {
+			s.lose()
+			r.o.OnError(fmt.Errorf("group %s: give back %d messages: %w", r.group.Name, len(messages), err))
+		}
+	}
+}
