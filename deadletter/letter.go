@@ -4,12 +4,14 @@ import (
 	"time"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/store"
 )
 
 // Letter is a message that could not be handled.
 type Letter struct {
 	// ID is Source, a slash, and what identifies the message: for an event of the log its position in 19 digits, else
-	// the message's id. Parking the same failure again gives the same letter.
+	// the message's id, or "~" and a hash where that is empty, too long or unfit for a key. Parking the same failure
+	// again gives the same letter.
 	ID string `json:"id"`
 
 	// Source says who has failed, such as "subscription/mailer", "projection/orders", "eventbus/billing/invoice",
@@ -26,12 +28,15 @@ type Letter struct {
 	// Message is the whole message of a broker or an outbox; nil for events of the log.
 	Message *Message `json:"message,omitempty"`
 
-	Error         string    `json:"error"` // of the last attempt; "" for one that only waits
+	Error         string    `json:"error"` // of the last attempt, cut at 8 KiB; "" for one that only waits
 	Attempts      int       `json:"attempts"`
 	FirstFailedAt time.Time `json:"first_failed_at"`
 	LastFailedAt  time.Time `json:"last_failed_at"`
 	State         State     `json:"state"`
 	Edited        bool      `json:"edited,omitempty"` // somebody has changed its data
+
+	revision store.Revision // of its record when it was read; 0: it was not read
+	parts    parts          // that hold it when it was read
 }
 
 // Message is a message that is no event of the log.
