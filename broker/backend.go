@@ -61,8 +61,8 @@ type Stream interface {
 	// Ack tells that the messages were handled; they are never delivered to this group again.
 	Ack(ctx context.Context, messages []Received) error
 
-	// Release gives messages back, to be delivered again, to whichever member, after a pause. The pause is 0 unless
-	// Features.DelayedRedelivery is set.
+	// Release gives messages back, to be delivered again, to whichever member, after a pause. Where it is 0, nobody has
+	// begun with them: a broker that can does not count the delivery then. It is 0 unless Features.DelayedRedelivery.
 	Release(ctx context.Context, messages []Received, after time.Duration) error
 
 	// Close leaves the group and gives back all that is not acknowledged. Calling it again does nothing.

@@ -32,8 +32,8 @@ func (r *run) run(ctx context.Context) error {
 
 	last, err := r.receive(ctx)
 
-	r.giveBack(work, r.intake.stop())
 	grace := time.AfterFunc(r.o.Grace, cancel)
+	r.giveBack(work, r.intake.stop())
 	workers.Wait()
 	grace.Stop()
 	close(r.settled)
@@ -118,7 +118,10 @@ func (r *run) again(ctx context.Context, it *item, pause time.Duration) (outcome
 		it.attempt++
 		return tryLater, pause
 	}
-	if err := it.session.stream.Release(ctx, []Received{it.Received}, pause); err != nil {
+	err := r.answer(ctx, func(ctx context.Context) error {
+		return it.session.stream.Release(ctx, []Received{it.Received}, pause)
+	})
+	if err != nil {
 		it.session.lose()
 		r.report(it, "give it back", err)
 	}
@@ -162,14 +165,23 @@ func (r *run) acknowledge(ctx context.Context) {
 			if s.lost() {
 				continue // they are delivered again
 			}
-			// Not with ctx: what was handled is acknowledged also when the grace is over.
-			if err := s.stream.Ack(context.WithoutCancel(ctx), messages); err != nil {
+			if err := r.answer(ctx, func(ctx context.Context) error { return s.stream.Ack(ctx, messages) }); err != nil {
 				s.lose()
 				r.o.OnError(fmt.Errorf("group %s: acknowledge %d messages: %w", r.group.Name, len(messages), err))
 			}
 		}
 		r.intake.free(count)
 	}
+}
+
+// answerTimeout bounds each answer to the broker. One that takes longer counts as lost, and so does its session.
+const answerTimeout = 30 * time.Second
+
+// answer sends an answer to the broker, also when the grace is over.
+func (r *run) answer(ctx context.Context, send func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
+	defer cancel()
+	return send(ctx)
 }
 
 // giveBack releases what nobody has begun with, so that other members need not wait for the end of this one.
@@ -182,7 +194,7 @@ func (r *run) giveBack(ctx context.Context, items []*item) {
 		if s.lost() {
 			continue
 		}
-		if err := s.stream.Release(ctx, messages, 0); err != nil {
+		if err := r.answer(ctx, func(ctx context.Context) error { return s.stream.Release(ctx, messages, 0) }); err != nil {
 			s.lose()
 			r.o.OnError(fmt.Errorf("group %s: give back %d messages: %w", r.group.Name, len(messages), err))
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,11 +13,16 @@ import (
 // again, so what was not begun is dropped, and what is handled is not acknowledged.
 type session struct {
 	stream Stream
-	ctx    context.Context //nolint:containedctx // its end is the session's
-	lose   context.CancelFunc
+	broken atomic.Bool
+	stop   context.CancelFunc // of receiving
 }
 
-func (s *session) lost() bool { return s.ctx.Err() != nil }
+func (s *session) lost() bool { return s.broken.Load() }
+
+func (s *session) lose() {
+	s.broken.Store(true)
+	s.stop()
+}
 
 // receive takes messages until ctx ends or the broker says that it makes no sense to go on. It gives the session that is
 // open at the end, if there is one, whose messages are still to be acknowledged.
@@ -24,11 +30,12 @@ func (r *run) receive(ctx context.Context) (*session, error) {
 	for failures := 0; ; {
 		stream, err := r.broker.backend.Consume(ctx, r.group, r.o.Prefetch)
 		if err == nil {
-			var (
-				s    = r.open(ctx, stream)
-				some bool
-			)
-			if some, err = r.receiveFrom(ctx, s); ctx.Err() != nil && !s.lost() {
+			var some bool
+			receiving, stop := context.WithCancel(ctx)
+			s := &session{stream: stream, stop: stop}
+			some, err = r.receiveFrom(receiving, s)
+			stop()
+			if ctx.Err() != nil && !s.lost() {
 				return s, nil
 			}
 			if some {
@@ -51,32 +58,23 @@ func (r *run) receive(ctx context.Context) (*session, error) {
 	}
 }
 
-// open begins a session. It outlives ctx, since messages are acknowledged after that.
-func (r *run) open(ctx context.Context, stream Stream) *session {
-	own, lose := context.WithCancel(context.WithoutCancel(ctx))
-	return &session{stream: stream, ctx: own, lose: lose}
-}
-
 // receiveFrom takes messages of one stream until ctx ends or the stream breaks, and tells whether any came.
 func (r *run) receiveFrom(ctx context.Context, s *session) (some bool, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(s.ctx, cancel)()      // an acknowledgement has failed
-	defer context.AfterFunc(ctx, r.intake.wake)() // room waits for that too
+	defer context.AfterFunc(ctx, r.intake.wake)()
 	for {
 		limit, ok := r.intake.room(ctx)
 		if !ok {
 			break
 		}
 		messages, err := s.stream.Receive(ctx, limit)
-		if err != nil && ctx.Err() == nil {
-			return some, err
-		}
 		if len(messages) > 0 {
 			some = true
 			r.intake.add(s, messages)
 		}
-		if ctx.Err() != nil {
+		if err != nil {
+			if ctx.Err() == nil {
+				return some, err
+			}
 			break
 		}
 	}
@@ -98,7 +96,7 @@ func (r Retry) pause(failures int) time.Duration {
 	if doublings := failures - 1; doublings < 32 && r.Initial<<doublings < r.Max && r.Initial<<doublings > 0 {
 		pause = r.Initial << doublings
 	}
-	return time.Duration(float64(pause) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // no secret
+	return time.Duration(float64(pause) * (0.8 + 0.4*rand.Float64()))
 }
 
 // wait reports false when ctx ends first.
