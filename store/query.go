@@ -84,6 +84,9 @@ func (q Query) validate() error {
 	return nil
 }
 
+// Validate reports why the filter would be refused by a read, so that one that is kept for later is checked at once.
+func (f Filter) Validate() error { return f.validate() }
+
 func (f Filter) validate() error {
 	for _, c := range f.Categories {
 		if _, err := event.NewStreamID(c, "x"); err != nil {

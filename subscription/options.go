@@ -36,6 +36,14 @@ type Options struct {
 	// process) wait so long. Defaults to 10 s.
 	Lease time.Duration
 
+	// Grace is how long the batch at hand may go on after Run was told to stop; then its context is cancelled, which does
+	// not count as a failure. Defaults to 10 s.
+	Grace time.Duration
+
+	// StalledAfter is how long a checkpoint may stand still, while there are events to handle, before the status says
+	// so. Defaults to 1 min.
+	StalledAfter time.Duration
+
 	// Owner names this process in leases and reports. Defaults to the host's name, the process id and a random part.
 	Owner string
 
