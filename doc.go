@@ -1,5 +1,5 @@
 // Package events is an event-sourcing and CQRS engine. It puts the parts together: a store of events, the registry of
-// their types, buses for commands and queries, and what runs in the background.
+// their types, buses for commands and queries, a message broker, and what runs in the background.
 //
 //	engine, err := events.New(events.Options{Backend: backend})
 //	defer engine.Close()
@@ -7,7 +7,8 @@
 //	err = engine.Run(ctx)
 //
 // The zero Options give an engine in memory. Each part can also be used alone: see packages store, schema, aggregate,
-// command and query.
+// command and query; and what follows the log: subscription, projection, eventbus and outbox, whose runners AddRunners
+// takes.
 //
-// This package links no driver but the memory one, and no library for dependency injection: the backend is given to it.
+// This package links no driver but the memory ones, and no library for dependency injection: the backend is given to it.
 package events

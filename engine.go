@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"sync"
 
+	"lexigram.dev/events/broker"
 	"lexigram.dev/events/command"
+	"lexigram.dev/events/deadletter"
 	"lexigram.dev/events/observe"
 	"lexigram.dev/events/query"
 	"lexigram.dev/events/schema"
@@ -19,6 +21,8 @@ type Engine struct {
 	schema   *schema.Registry
 	commands *command.Bus
 	queries  *query.Bus
+	broker   *broker.Broker
+	letters  *deadletter.Letters
 	close    func() error // does its work once
 
 	mu      sync.Mutex // guards what follows
@@ -41,11 +45,14 @@ func New(o Options) (*Engine, error) {
 func Stub() *Engine { return assemble(Options{}.withDefaults(), observe.Hooks{}) }
 
 func assemble(o Options, hooks observe.Hooks) *Engine {
+	events := store.New(o.Backend, store.Options{Limits: o.Limits, Hooks: hooks, Now: o.Now, NewID: o.NewID})
 	e := &Engine{
-		store:    store.New(o.Backend, store.Options{Limits: o.Limits, Hooks: hooks, Now: o.Now, NewID: o.NewID}),
+		store:    events,
 		schema:   o.Schema,
 		commands: command.NewBus(command.Options{Timeout: o.CommandTimeout, Hooks: hooks, NewID: o.NewID}),
 		queries:  query.NewBus(query.Options{Timeout: o.QueryTimeout, Hooks: hooks, NewID: o.NewID}),
+		broker:   broker.New(o.Broker, broker.Options{Now: o.Now}),
+		letters:  deadletter.New(events, deadletter.Options{Now: o.Now}),
 		stopped:  make(chan struct{}),
 	}
 	e.close = sync.OnceValue(e.shutDown)
@@ -64,8 +71,14 @@ func (e *Engine) Commands() *command.Bus { return e.commands }
 // Queries gives the query bus.
 func (e *Engine) Queries() *query.Bus { return e.queries }
 
-// Close stops Run, waits until it has returned, and closes the store last. Calling it again gives the same answer and does
-// nothing. It must not be called by a part of Run, which it would wait for.
+// Broker gives the message broker.
+func (e *Engine) Broker() *broker.Broker { return e.broker }
+
+// DeadLetters gives what could not be handled.
+func (e *Engine) DeadLetters() *deadletter.Letters { return e.letters }
+
+// Close stops Run, waits until it has returned, and closes the broker and, last, the store. Calling it again gives the same
+// answer and does nothing. It must not be called by a part of Run, which it would wait for.
 func (e *Engine) Close() error { return e.close() }
 
 func (e *Engine) shutDown() error {
@@ -77,5 +90,5 @@ func (e *Engine) shutDown() error {
 		stop()
 		<-e.stopped
 	}
-	return e.store.Close()
+	return errors.Join(e.broker.Close(), e.store.Close())
 }

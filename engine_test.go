@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"lexigram.dev/events"
+	"lexigram.dev/events/broker"
 	"lexigram.dev/events/command"
+	"lexigram.dev/events/deadletter"
 	"lexigram.dev/events/event"
 	"lexigram.dev/events/observe"
 	"lexigram.dev/events/query"
@@ -245,4 +247,58 @@ func TestHealthAsksTheParts(t *testing.T) {
 			}
 		}
 	})
+}
+
+// runner is a named part that runs until it is stopped.
+type runner struct{ name string }
+
+func (r runner) Name() string                  { return r.name }
+func (r runner) Run(ctx context.Context) error { return untilStopped(ctx) }
+func (r runner) Health(context.Context) error  { return errors.New(r.name + " limps") }
+
+func TestRunnersArePartsUnderTheirOwnNames(t *testing.T) {
+	e := events.Stub()
+	must(t, e.AddRunners(runner{"mailer"}, runner{"orders"}))
+	wantError(t, e.AddRunners(runner{"mailer"}, runner{"new"}), nil, "mailer", "there is a part of that name")
+	ctx, stop := context.WithCancel(t.Context())
+	ran := make(chan error)
+	go func() { ran <- e.Run(ctx) }()
+	for {
+		if h := e.Health(t.Context()); len(h.Parts) == 3 && h.Parts[0].Status == events.StatusFailed {
+			if h.OK || h.Parts[0].Error != "mailer limps" || h.Parts[2].Name != "new" {
+				t.Errorf("got %+v", h)
+			}
+			break
+		}
+	}
+	stop()
+	must(t, <-ran)
+	must(t, e.Close())
+}
+
+func TestTheBrokerOfTheEngineIsPartOfItsHealthAndClosedWithIt(t *testing.T) {
+	e := events.Stub()
+	must(t, e.Broker().Publish(t.Context(), broker.Message{ID: "1", Topic: "x"}))
+	if h := e.Health(t.Context()); !h.OK || h.Broker.Broker != "memory" {
+		t.Errorf("got %+v", h)
+	}
+	must(t, e.Close())
+	if h := e.Health(t.Context()); h.OK || h.Broker.Error == "" {
+		t.Errorf("closed: got %+v", h)
+	}
+	wantError(t, e.Broker().Publish(t.Context(), broker.Message{ID: "2", Topic: "x"}), broker.ErrClosed)
+}
+
+func TestTheEngineKnowsTheDeadLettersOfItsStore(t *testing.T) {
+	e := events.Stub()
+	defer e.Close()
+	ops, err := e.DeadLetters().Park(t.Context(), deadletter.Letter{
+		Source: "test", Message: &deadletter.Message{ID: "1", Topic: "x"}, Error: "no",
+	})
+	must(t, err)
+	_, err = e.Store().Apply(t.Context(), ops...)
+	must(t, err)
+	if n, err := e.DeadLetters().Count(t.Context(), deadletter.Filter{}); n != 1 || err != nil {
+		t.Errorf("got %d, %v", n, err)
+	}
 }

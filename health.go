@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 
+	"lexigram.dev/events/broker"
 	"lexigram.dev/events/internal/panics"
 	"lexigram.dev/events/store"
 )
@@ -20,14 +21,21 @@ const (
 
 // Health is a report on the whole engine.
 type Health struct {
-	OK    bool         `json:"ok"` // nothing has failed
-	Store StoreHealth  `json:"store"`
-	Parts []PartHealth `json:"parts,omitempty"` // in the order in which they were added
+	OK     bool         `json:"ok"` // nothing has failed
+	Store  StoreHealth  `json:"store"`
+	Broker BrokerHealth `json:"broker"`
+	Parts  []PartHealth `json:"parts,omitempty"` // in the order in which they were added
 }
 
 // StoreHealth tells of the store. It was asked just now.
 type StoreHealth struct {
 	store.Description
+	Error string `json:"error,omitempty"` // why it does not answer
+}
+
+// BrokerHealth tells of the broker. It was asked just now.
+type BrokerHealth struct {
+	broker.Description
 	Error string `json:"error,omitempty"` // why it does not answer
 }
 
@@ -38,13 +46,17 @@ type PartHealth struct {
 	Error  string `json:"error,omitempty"`
 }
 
-// Health asks the store and all parts how they are. It takes as long as they do; bound it by the context.
+// Health asks the store, the broker and all parts how they are. It takes as long as they do; bound it by the context.
 func (e *Engine) Health(ctx context.Context) Health {
 	h := Health{OK: true}
 	description, err := e.store.Describe(ctx)
 	h.Store.Description = description
 	if err != nil {
 		h.OK, h.Store.Error = false, err.Error()
+	}
+	h.Broker.Description, err = e.broker.Describe(ctx)
+	if err != nil {
+		h.OK, h.Broker.Error = false, err.Error()
 	}
 	for _, p := range e.snapshot() {
 		if p.status == StatusRunning && p.Health != nil {

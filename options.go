@@ -4,6 +4,8 @@ import (
 	"errors"
 	"time"
 
+	"lexigram.dev/events/broker"
+	"lexigram.dev/events/broker/membroker"
 	"lexigram.dev/events/event"
 	"lexigram.dev/events/schema"
 	"lexigram.dev/events/store"
@@ -15,6 +17,10 @@ type Options struct {
 	// Backend is where everything durable is kept. The engine owns it: closing the engine closes it. Defaults to a new
 	// memory backend, which forgets everything when the process ends.
 	Backend store.Backend
+
+	// Broker carries messages to other parts and services. The engine owns it. Defaults to a new broker in this process,
+	// which forgets everything when the process ends.
+	Broker broker.Backend
 
 	// Limits bound what the store accepts. Zero fields mean the defaults that store.Limits documents.
 	Limits store.Limits
@@ -39,6 +45,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.Backend == nil {
 		o.Backend = memstore.New(memstore.Options{})
+	}
+	if o.Broker == nil {
+		o.Broker = membroker.New(membroker.Options{})
 	}
 	if o.Schema == nil {
 		o.Schema = schema.NewRegistry()

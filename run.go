@@ -56,6 +56,23 @@ func (e *Engine) Add(p Part) error {
 	return nil
 }
 
+// Runner is what runs in the background under a name of its own: a subscription, a set of projections, an event bus, an
+// outbox's relay.
+type Runner interface {
+	Name() string
+	Run(ctx context.Context) error
+	Health(ctx context.Context) error
+}
+
+// AddRunners adds runners as parts, before Run.
+func (e *Engine) AddRunners(runners ...Runner) error {
+	var faults []error
+	for _, r := range runners {
+		faults = append(faults, e.Add(Part{Name: r.Name(), Run: r.Run, Health: r.Health}))
+	}
+	return errors.Join(faults...)
+}
+
 // startable says why the engine cannot be started (any more). The caller holds mu.
 func (e *Engine) startable() error {
 	if e.closed {
