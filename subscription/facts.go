@@ -22,11 +22,11 @@ type facts struct {
 
 // put fills in what the owner knows.
 func (f facts) put(key string, s *Subscription, w *worker) store.Op {
-	f.Owner, f.Epoch, f.StalledAfter = s.Owner, w.lease.Epoch(), s.StalledAfter
+	f.Owner, f.Epoch, f.StalledAfter = s.o.Owner, w.lease.Epoch(), s.o.StalledAfter
 	value, _ := json.Marshal(f) // strings and numbers: cannot fail
 	op := store.Put(statusBucket, key, value)
 	if f.State != StateFaulted {
-		op = op.For(s.Lease)
+		op = op.For(s.o.Lease)
 	}
 	return op
 }

@@ -152,25 +152,25 @@ func (w *worker) call(ctx context.Context, b *Batch) (err error) {
 // resize fits the size of batches to how long they take.
 func (w *worker) resize(events int, took time.Duration, committed bool) {
 	switch {
-	case took > w.CheckpointInterval:
+	case took > w.o.CheckpointInterval:
 		w.size = max(1, events/2)
-	case took > batchTime && !committed && events > w.CheckpointEvery:
-		w.size = max(w.CheckpointEvery, events/2)
+	case took > batchTime && !committed && events > w.o.CheckpointEvery:
+		w.size = max(w.o.CheckpointEvery, events/2)
 	case (committed || took < batchTime/4) && events >= w.size:
-		w.size = min(w.BatchEvents, w.size*2)
+		w.size = min(w.o.BatchEvents, w.size*2)
 	}
 }
 
 // insist tries an event again, with pauses, until it is handled or the policy says what becomes of it. It has failed
 // once already.
 func (w *worker) insist(ctx context.Context, stop <-chan struct{}, e *event.Recorded, cause error) error {
-	first := w.Now()
+	first := w.o.Now()
 	defer w.report.recovered()
 	for attempts := 1; ; attempts++ {
-		w.OnError(fmt.Errorf("subscription %s: partition %d: attempt %d at %s in stream %s at position %d: %w",
+		w.o.OnError(fmt.Errorf("subscription %s: partition %d: attempt %d at %s in stream %s at position %d: %w",
 			w.name, w.partition, attempts, e.Type, e.Stream, e.Position, cause))
-		if attempts >= w.Retry.Attempts {
-			return w.giveUp(ctx, stop, e, failure{cause: cause, attempts: attempts, first: first, last: w.Now()})
+		if attempts >= w.o.Retry.Attempts {
+			return w.giveUp(ctx, stop, e, failure{cause: cause, attempts: attempts, first: first, last: w.o.Now()})
 		}
 		w.report.retrying(attempts, cause)
 		if err := w.rest(ctx, stop, attempts); err != nil {
@@ -194,7 +194,7 @@ func (w *worker) insist(ctx context.Context, stop <-chan struct{}, e *event.Reco
 
 // rest is the pause before the next attempt. A request from outside to look at the checkpoint is answered meanwhile.
 func (w *worker) rest(ctx context.Context, stop <-chan struct{}, attempts int) error {
-	timer := time.NewTimer(backoff(w.Retry.Initial, w.Retry.Max, attempts))
+	timer := time.NewTimer(backoff(w.o.Retry.Initial, w.o.Retry.Max, attempts))
 	defer timer.Stop()
 	for {
 		select {
@@ -223,7 +223,7 @@ type failure struct {
 
 // giveUp does what the policy says with an event that has failed for good.
 func (w *worker) giveUp(ctx context.Context, stop <-chan struct{}, e *event.Recorded, f failure) error {
-	if w.Failure == FailureStop {
+	if w.o.Failure == FailureStop {
 		return w.fault(e, f)
 	}
 	return w.park(ctx, stop, e, f)

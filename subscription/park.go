@@ -25,7 +25,7 @@ func (w *worker) park(ctx context.Context, stop <-chan struct{}, e *event.Record
 	if w.blocked != nil {
 		w.blocked[e.Stream] = true
 	}
-	w.OnError(fmt.Errorf("subscription %s: partition %d: parked %s in stream %s at position %d after %d attempts: %w",
+	w.o.OnError(fmt.Errorf("subscription %s: partition %d: parked %s in stream %s at position %d after %d attempts: %w",
 		w.name, w.partition, e.Type, e.Stream, e.Position, f.attempts, f.cause))
 	return nil
 }
@@ -35,11 +35,11 @@ func (w *worker) park(ctx context.Context, stop <-chan struct{}, e *event.Record
 func (w *worker) queueBehind(ctx context.Context, stop <-chan struct{}, e *event.Recorded) (waits bool, err error) {
 	letter := w.letter(e)
 	letter.State = deadletter.StateWaiting
-	letter.FirstFailedAt = w.Now()
+	letter.FirstFailedAt = w.o.Now()
 	letter.LastFailedAt = letter.FirstFailedAt
 	free := false
 	err = w.enclose(ctx, stop, letter, func() (bool, error) {
-		blocked, err := w.DeadLetters.Blocked(ctx, w.Source, string(e.Stream))
+		blocked, err := w.o.DeadLetters.Blocked(ctx, w.o.Source, string(e.Stream))
 		free = err == nil && !blocked
 		return free, err
 	})
@@ -51,8 +51,8 @@ func (w *worker) queueBehind(ctx context.Context, stop <-chan struct{}, e *event
 
 func (w *worker) letter(e *event.Recorded) deadletter.Letter {
 	copied := *e // the slice that it stands in is filled again
-	letter := deadletter.Letter{Source: w.Source, Event: &copied}
-	if w.Failure == FailureParkStream {
+	letter := deadletter.Letter{Source: w.o.Source, Event: &copied}
+	if w.o.Failure == FailureParkStream {
 		letter.Sequence = string(e.Stream)
 	}
 	return letter
@@ -79,7 +79,7 @@ func (w *worker) enclose(ctx context.Context, stop <-chan struct{}, letter deadl
 					return nil
 				}
 			}
-			ops, err := w.DeadLetters.Park(ctx, letter)
+			ops, err := w.o.DeadLetters.Park(ctx, letter)
 			if err != nil {
 				return err
 			}
@@ -110,12 +110,12 @@ func (w *worker) retryLetters(ctx context.Context, stop <-chan struct{}) error {
 	if !w.letters.Swap(false) {
 		return nil
 	}
-	for letter, err := range w.DeadLetters.Requested(ctx, w.Source) {
+	for letter, err := range w.o.DeadLetters.Requested(ctx, w.o.Source) {
 		if err != nil {
-			w.OnError(fmt.Errorf("subscription %s: %w", w.name, err))
+			w.o.OnError(fmt.Errorf("subscription %s: %w", w.name, err))
 			return nil // it is looked for again
 		}
-		if letter.Event == nil || PartitionOf(letter.Event.Stream, w.Partitions) != w.partition {
+		if letter.Event == nil || PartitionOf(letter.Event.Stream, w.o.Partitions) != w.partition {
 			continue
 		}
 		if err := w.ready(ctx, stop); err != nil {
@@ -128,9 +128,9 @@ func (w *worker) retryLetters(ctx context.Context, stop <-chan struct{}) error {
 
 // retryLetter hands one to the processor. What the backend or a change of the letter prevents is left for the next time.
 func (w *worker) retryLetter(ctx context.Context, letter deadletter.Letter) {
-	ops, err := w.DeadLetters.Resolved(ctx, letter)
+	ops, err := w.o.DeadLetters.Resolved(ctx, letter)
 	if err != nil {
-		w.OnError(fmt.Errorf("subscription %s: %w", w.name, err))
+		w.o.OnError(fmt.Errorf("subscription %s: %w", w.name, err))
 		return
 	}
 	b := &Batch{Partition: w.partition, Events: []event.Recorded{*letter.Event}, fence: w.fence, also: ops, stay: true}
@@ -147,13 +147,13 @@ func (w *worker) retryLetter(ctx context.Context, letter deadletter.Letter) {
 	case errors.Is(cause, store.ErrConflict) && w.fence.touched, errors.Is(cause, ErrFenced), errors.Is(cause, store.ErrUnavailable):
 		err = cause
 	default:
-		w.OnError(fmt.Errorf("subscription %s: retry of letter %s: %w", w.name, letter.ID, cause))
-		if ops, err = w.DeadLetters.Failed(ctx, letter, cause); err == nil {
+		w.o.OnError(fmt.Errorf("subscription %s: retry of letter %s: %w", w.name, letter.ID, cause))
+		if ops, err = w.o.DeadLetters.Failed(ctx, letter, cause); err == nil {
 			err = w.fence.check(ctx, ops)
 		}
 	}
 	if err != nil {
 		w.recheck.Store(true)
-		w.OnError(fmt.Errorf("subscription %s: retry of letter %s: %w", w.name, letter.ID, err))
+		w.o.OnError(fmt.Errorf("subscription %s: retry of letter %s: %w", w.name, letter.ID, err))
 	}
 }

@@ -45,9 +45,9 @@ type ended struct {
 }
 
 func newRunner(s *Subscription) *runner {
-	holder := lease.NewHolder(s.store, leaseBucket, s.Owner, s.Lease)
+	holder := lease.NewHolder(s.store, leaseBucket, s.o.Owner, s.o.Lease)
 	return &runner{
-		Subscription: s, member: lease.Join(holder, s.name, s.Partitions), feed: newFeed(s.store, &s.Options),
+		Subscription: s, member: lease.Join(holder, s.name, s.o.Partitions), feed: newFeed(s.store, &s.o),
 		workers: map[int]*running{}, ended: make(chan ended), news: make(chan struct{}, 1),
 	}
 }
@@ -76,7 +76,7 @@ func (r *runner) run(ctx context.Context) error {
 
 	err := r.lead(ctx, handling, failed)
 	stop()
-	defer time.AfterFunc(r.Grace, abandon).Stop()
+	defer time.AfterFunc(r.o.Grace, abandon).Stop()
 	err = errors.Join(err, r.drain(handling))
 	others.Wait()
 	r.leave(context.WithoutCancel(ctx))
@@ -86,11 +86,11 @@ func (r *runner) run(ctx context.Context) error {
 // prepare makes or checks the checkpoints.
 func (r *runner) prepare(ctx context.Context) error {
 	for try := 1; ; try++ {
-		err := ensureCheckpoints(ctx, r.store, r.name, r.Partitions, r.Start, r.Now())
+		err := ensureCheckpoints(ctx, r.store, r.name, r.o.Partitions, r.o.Start, r.o.Now())
 		if err == nil || final(err) || ctx.Err() != nil {
 			return err
 		}
-		r.OnError(fmt.Errorf("subscription %s: %w", r.name, err))
+		r.o.OnError(fmt.Errorf("subscription %s: %w", r.name, err))
 		sleep(outagePause(try), ctx.Done())
 	}
 }
@@ -105,14 +105,14 @@ func (r *runner) awaitCaughtUp(ctx context.Context) {
 // feedFailed is called by the feed's goroutine.
 func (r *runner) feedFailed(err error) {
 	if err != nil {
-		r.OnError(fmt.Errorf("subscription %s: %w", r.name, err))
+		r.o.OnError(fmt.Errorf("subscription %s: %w", r.name, err))
 	}
 	r.readFault.Store(&err)
 }
 
 // lead runs until ctx ends, or something has failed for good.
 func (r *runner) lead(ctx, handling context.Context, failed <-chan error) error {
-	every := min(r.PollInterval, r.Lease/3)
+	every := min(r.o.PollInterval, r.o.Lease/3)
 	timer := time.NewTimer(every)
 	defer timer.Stop()
 	for {
@@ -140,9 +140,9 @@ func (r *runner) lead(ctx, handling context.Context, failed <-chan error) error 
 
 // look does what is due: renew, see what was asked for, share.
 func (r *runner) look(ctx, handling context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, r.Lease/3)
+	ctx, cancel := context.WithTimeout(ctx, r.o.Lease/3)
 	defer cancel()
-	due := time.Since(r.renewed) >= r.Lease/3
+	due := time.Since(r.renewed) >= r.o.Lease/3
 	if due {
 		r.complain(ctx, r.member.Appear(ctx))
 		r.renew(ctx)
@@ -158,7 +158,7 @@ func (r *runner) look(ctx, handling context.Context) {
 
 func (r *runner) complain(ctx context.Context, err error) {
 	if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
-		r.OnError(fmt.Errorf("subscription %s: %w", r.name, err))
+		r.o.OnError(fmt.Errorf("subscription %s: %w", r.name, err))
 	}
 }
 
@@ -189,7 +189,7 @@ func (r *runner) share(ctx, handling context.Context) error {
 			give-- // is being given back already
 		}
 	}
-	for i := r.Partitions - 1; i >= 0 && give > 0; i-- {
+	for i := r.o.Partitions - 1; i >= 0 && give > 0; i-- {
 		if w := r.workers[i]; w != nil && !w.giving {
 			w.giving = true
 			w.retire()
@@ -219,7 +219,7 @@ func (r *runner) start(ctx, handling context.Context, partition int, l *lease.Le
 	w := &worker{
 		Subscription: r.Subscription, partition: partition, lease: l, feed: r.feed, lane: newLane(), gate: &r.gate,
 		report: &report{changed: r.news, untold: true}, abandon: abandon, retire: retire,
-		fence:  newFence(r.store, r.name, partition, r.Partitions, r.Owner, l.Epoch(), r.Now),
+		fence:  newFence(r.store, r.name, partition, r.o.Partitions, r.o.Owner, l.Epoch(), r.o.Now),
 		expiry: time.AfterFunc(time.Until(l.Until()), abandon),
 	}
 	r.workers[partition] = &running{worker: w}
@@ -265,7 +265,7 @@ func (r *runner) drain(handling context.Context) error {
 	for _, w := range r.workers {
 		w.retire()
 	}
-	timer := time.NewTicker(r.Lease / 3)
+	timer := time.NewTicker(r.o.Lease / 3)
 	defer timer.Stop()
 	var failures []error
 	for len(r.workers) > 0 {
@@ -273,7 +273,7 @@ func (r *runner) drain(handling context.Context) error {
 		case e := <-r.ended:
 			failures = append(failures, r.retired(handling, e))
 		case <-timer.C:
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(handling), r.Lease/3)
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(handling), r.o.Lease/3)
 			r.renew(ctx)
 			cancel()
 		}
@@ -312,17 +312,17 @@ func (r *runner) obey(ctx context.Context) error {
 
 // lookForLetters tells the workers of retries that were asked for.
 func (r *runner) lookForLetters(ctx context.Context) error {
-	if r.DeadLetters == nil {
+	if r.o.DeadLetters == nil {
 		return nil
 	}
-	for letter, err := range r.DeadLetters.Requested(ctx, r.Source) {
+	for letter, err := range r.o.DeadLetters.Requested(ctx, r.o.Source) {
 		if err != nil {
 			return err
 		}
 		if letter.Event == nil {
 			continue
 		}
-		if w := r.workers[PartitionOf(letter.Event.Stream, r.Partitions)]; w != nil {
+		if w := r.workers[PartitionOf(letter.Event.Stream, r.o.Partitions)]; w != nil {
 			w.letters.Store(true)
 			w.lane.poke()
 		}

@@ -13,8 +13,7 @@ import (
 
 // Subscription feeds events to a Processor. It is safe for concurrent use.
 type Subscription struct {
-	Options
-
+	o         Options
 	store     *store.Store
 	name      string
 	processor Processor
@@ -42,7 +41,7 @@ func New(s *store.Store, name string, p Processor, o Options) (*Subscription, er
 	}
 	_, exact := p.(Handler)
 	return &Subscription{
-		Options: o, store: s, name: name, processor: p, exact: exact,
+		o: o, store: s, name: name, processor: p, exact: exact,
 		progress: newProgress(), caughtUp: make(chan struct{}),
 	}, nil
 }

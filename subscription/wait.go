@@ -15,7 +15,7 @@ import (
 // so that takes until they are written. It gives the context's error, or that of a store that was closed.
 func (s *Subscription) WaitFor(ctx context.Context, position event.Position) error {
 	for pause := 10 * time.Millisecond; ; {
-		own, others, changed := s.progress.missing(s.Partitions, position)
+		own, others, changed := s.progress.missing(s.o.Partitions, position)
 		if len(others) > 0 {
 			left, err := s.behind(ctx, others, position)
 			if errors.Is(err, store.ErrClosed) || ctx.Err() != nil && err != nil {
@@ -25,7 +25,7 @@ func (s *Subscription) WaitFor(ctx context.Context, position event.Position) err
 				left = true // asked again
 			}
 			if left {
-				pause = min(2*pause, s.PollInterval)
+				pause = min(2*pause, s.o.PollInterval)
 			} else {
 				others = nil
 			}

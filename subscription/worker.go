@@ -50,7 +50,7 @@ func (w *worker) work(ctx context.Context, stop <-chan struct{}) error {
 		return w.end(ctx, err)
 	}
 	w.request()
-	due := time.NewTimer(w.CheckpointInterval)
+	due := time.NewTimer(w.o.CheckpointInterval)
 	defer due.Stop()
 	for {
 		err := w.ready(ctx, stop)
@@ -82,7 +82,7 @@ func (w *worker) await(ctx context.Context, stop <-chan struct{}, due *time.Time
 	case <-w.lane.wake:
 	case <-due.C:
 		w.save(ctx)
-		due.Reset(w.CheckpointInterval)
+		due.Reset(w.o.CheckpointInterval)
 	case <-stop:
 	case <-ctx.Done():
 	}
@@ -95,18 +95,18 @@ func (w *worker) begin(ctx context.Context, stop <-chan struct{}) error {
 	if err != nil {
 		return err
 	}
-	w.position, w.writtenAt, w.size = w.fence.Position, time.Now(), min(w.BatchEvents, w.CheckpointEvery)
+	w.position, w.writtenAt, w.size = w.fence.Position, time.Now(), min(w.o.BatchEvents, w.o.CheckpointEvery)
 	w.progress.set(w.partition, w.position)
-	if w.Failure != FailureParkStream {
+	if w.o.Failure != FailureParkStream {
 		return nil
 	}
 	return w.persevere(ctx, stop, func() error {
 		w.blocked = map[event.StreamID]bool{}
-		for sequence, err := range w.DeadLetters.BlockedSequences(ctx, w.Source) {
+		for sequence, err := range w.o.DeadLetters.BlockedSequences(ctx, w.o.Source) {
 			if err != nil {
 				return err
 			}
-			if stream := event.StreamID(sequence); PartitionOf(stream, w.Partitions) == w.partition {
+			if stream := event.StreamID(sequence); PartitionOf(stream, w.o.Partitions) == w.partition {
 				w.blocked[stream] = true
 			}
 		}
@@ -133,7 +133,7 @@ func (w *worker) end(ctx context.Context, err error) error {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(finishing, time.Until(w.lease.Until())))
 		defer cancel()
 		if failure := w.record(last, w.position); failure != nil && !errors.Is(failure, errMoved) && !errors.Is(failure, ErrFenced) {
-			w.OnError(fmt.Errorf("subscription %s: the last checkpoint of partition %d: %w", w.name, w.partition, failure))
+			w.o.OnError(fmt.Errorf("subscription %s: the last checkpoint of partition %d: %w", w.name, w.partition, failure))
 		}
 	}
 	if errors.Is(err, errStopping) {
@@ -214,7 +214,7 @@ func (w *worker) persevere(ctx context.Context, stop <-chan struct{}, fn func() 
 		if ctx.Err() != nil {
 			return errLost
 		}
-		w.OnError(fmt.Errorf("subscription %s: partition %d: %w", w.name, w.partition, err))
+		w.o.OnError(fmt.Errorf("subscription %s: partition %d: %w", w.name, w.partition, err))
 		w.report.outage(err)
 		if !sleep(outagePause(try), stop, ctx.Done()) {
 			if closed(stop) {
@@ -269,7 +269,7 @@ func (w *worker) advance(ctx context.Context, position event.Position, events in
 
 func (w *worker) saveIfDue(ctx context.Context) {
 	age := time.Since(w.writtenAt)
-	if age >= w.CheckpointInterval || w.since >= w.CheckpointEvery && age >= checkpointSpacing {
+	if age >= w.o.CheckpointInterval || w.since >= w.o.CheckpointEvery && age >= checkpointSpacing {
 		w.save(ctx)
 	}
 }
@@ -283,7 +283,7 @@ func (w *worker) save(ctx context.Context) {
 	w.writtenAt = time.Now()
 	if err := w.fence.write(ctx, w.position); err != nil {
 		if ctx.Err() == nil {
-			w.OnError(fmt.Errorf("subscription %s: write the checkpoint of partition %d: %w", w.name, w.partition, err))
+			w.o.OnError(fmt.Errorf("subscription %s: write the checkpoint of partition %d: %w", w.name, w.partition, err))
 		}
 		return
 	}
