@@ -61,16 +61,6 @@ type ConsumerOptions struct {
 	OnError func(err error)
 }
 
-// Retry says how often and when a failed message is tried again.
-type Retry struct {
-	// Attempts is how often a message is tried in all. Defaults to 4.
-	Attempts int
-
-	// Initial is the pause before the second attempt; each further one is twice as long, up to Max, and varied by a
-	// fifth. Default to 100 ms and 10 s.
-	Initial, Max time.Duration
-}
-
 // Redelivery says where a failed message waits for its next attempt.
 type Redelivery uint8
 
@@ -92,15 +82,7 @@ func (o ConsumerOptions) withDefaults() ConsumerOptions {
 	if o.Timeout == 0 {
 		o.Timeout = 30 * time.Second
 	}
-	if o.Retry.Attempts == 0 {
-		o.Retry.Attempts = 4
-	}
-	if o.Retry.Initial == 0 {
-		o.Retry.Initial = 100 * time.Millisecond
-	}
-	if o.Retry.Max == 0 {
-		o.Retry.Max = max(10*time.Second, o.Retry.Initial)
-	}
+	o.Retry = o.Retry.WithDefaults()
 	if o.MaxDeliveries == 0 {
 		o.MaxDeliveries = 20
 	}
@@ -123,9 +105,9 @@ func (o ConsumerOptions) validate(f Features) error {
 	fault(o.DeadLetter == nil, invalid("no DeadLetter function: say what becomes of messages that fail for good"))
 	fault(o.Concurrency < 1, invalid("concurrency %d: must be at least 1", o.Concurrency))
 	fault(o.Prefetch < o.Concurrency, invalid("prefetch %d: must be at least the concurrency, %d", o.Prefetch, o.Concurrency))
-	fault(o.Retry.Attempts < 1, invalid("attempts %d: must be at least 1", o.Retry.Attempts))
-	fault(o.Retry.Initial < 0 || o.Retry.Max < o.Retry.Initial,
-		invalid("retry pauses %v to %v: need 0 < initial ≤ max", o.Retry.Initial, o.Retry.Max))
+	if err := o.Retry.Validate(); err != nil {
+		faults = append(faults, err)
+	}
 	fault(o.MaxDeliveries < 1, invalid("deliveries %d: must be at least 1", o.MaxDeliveries))
 	fault(o.Grace < 0, invalid("grace %v: must not be negative", o.Grace))
 	fault(o.Redelivery > ByBroker, invalid("redelivery %d: unknown", o.Redelivery))

@@ -94,7 +94,7 @@ func (r *run) try(ctx context.Context, it *item) (outcome, time.Duration) {
 		attempt := it.delivery(r.o.Redelivery).Attempt
 		r.report(it, fmt.Sprintf("attempt %d of %d", attempt, r.o.Retry.Attempts), err)
 		if attempt < r.o.Retry.Attempts && !IsPermanent(err) {
-			return r.again(ctx, it, r.o.Retry.pause(attempt))
+			return r.again(ctx, it, r.o.Retry.Pause(attempt))
 		}
 		it.cause = err
 	}
@@ -109,7 +109,7 @@ func (r *run) try(ctx context.Context, it *item) (outcome, time.Duration) {
 	}
 	it.unkept++
 	r.report(it, "keep it as a dead letter", err)
-	return tryLater, r.o.Retry.pause(it.unkept)
+	return tryLater, r.o.Retry.Pause(it.unkept)
 }
 
 // again arranges the next attempt at an item.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 )
@@ -52,7 +51,7 @@ func (r *run) receive(ctx context.Context) (*session, error) {
 		}
 		failures++
 		r.o.OnError(fmt.Errorf("group %s: the stream is lost, and will be opened again: %w", r.group.Name, err))
-		if !wait(ctx, r.o.Retry.pause(failures)) {
+		if !wait(ctx, r.o.Retry.Pause(failures)) {
 			return nil, nil
 		}
 	}
@@ -88,15 +87,6 @@ func (r *run) close(s *session) {
 	if err := s.stream.Close(); err != nil && !errors.Is(err, ErrClosed) {
 		r.o.OnError(fmt.Errorf("group %s: close the stream: %w", r.group.Name, err))
 	}
-}
-
-// pause is how long to wait after so many failures.
-func (r Retry) pause(failures int) time.Duration {
-	pause := r.Max
-	if doublings := failures - 1; doublings < 32 && r.Initial<<doublings < r.Max && r.Initial<<doublings > 0 {
-		pause = r.Initial << doublings
-	}
-	return time.Duration(float64(pause) * (0.8 + 0.4*rand.Float64()))
 }
 
 // wait reports false when ctx ends first.

@@ -1,0 +1,50 @@
+package broker
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// Retry says how often and when a failed message is tried again.
+type Retry struct {
+	// Attempts is how often a message is tried in all. Defaults to 4.
+	Attempts int
+
+	// Initial is the pause before the second attempt; each further one is twice as long, up to Max, and varied by a
+	// fifth. Default to 100 ms and 10 s.
+	Initial, Max time.Duration
+}
+
+// WithDefaults fills in the defaults.
+func (r Retry) WithDefaults() Retry {
+	if r.Attempts == 0 {
+		r.Attempts = 4
+	}
+	if r.Initial == 0 {
+		r.Initial = 100 * time.Millisecond
+	}
+	if r.Max == 0 {
+		r.Max = max(10*time.Second, r.Initial)
+	}
+	return r
+}
+
+// Validate says what is wrong with a Retry whose defaults are filled in.
+func (r Retry) Validate() error {
+	if r.Attempts < 1 {
+		return invalid("attempts %d: must be at least 1", r.Attempts)
+	}
+	if r.Initial < 0 || r.Max < r.Initial {
+		return invalid("pauses between attempts from %v to %v: need 0 < initial ≤ max", r.Initial, r.Max)
+	}
+	return nil
+}
+
+// Pause is how long to wait after so many failures, from 1.
+func (r Retry) Pause(failures int) time.Duration {
+	pause := r.Max
+	if doublings := failures - 1; doublings < 32 && r.Initial<<doublings < r.Max && r.Initial<<doublings > 0 {
+		pause = r.Initial << doublings
+	}
+	return time.Duration(float64(pause) * (0.8 + 0.4*rand.Float64()))
+}
