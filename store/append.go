@@ -60,6 +60,9 @@ func (s *Store) commit(ctx context.Context, c Commit) (Result, error) {
 	if err := ctx.Err(); err != nil {
 		return Result{}, err
 	}
+	if hooks := s.inline.Load(); hooks != nil {
+		return s.commitInline(ctx, prepared, *hooks)
+	}
 	return s.backend.Append(ctx, prepared)
 }
 

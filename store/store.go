@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"lexigram.dev/events/event"
@@ -17,6 +18,7 @@ type Store struct {
 	hooks   observe.Hooks
 	now     func() time.Time
 	newID   func() event.ID
+	inline  atomic.Pointer[[]Inline] // nil: none
 }
 
 // Options are the settings of a Store; the zero value works.
