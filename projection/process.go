@@ -51,6 +51,9 @@ func (f *feed) lane(partition int) (*lane, error) {
 	return l, nil
 }
 
+// Exact implements subscription.Exact: what went well before a failure is kept.
+func (f *feed) Exact() {}
+
 // Process implements subscription.Processor.
 func (f *feed) Process(ctx context.Context, b *subscription.Batch) error {
 	l, err := f.lane(b.Partition)

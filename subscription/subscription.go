@@ -39,7 +39,7 @@ func New(s *store.Store, name string, p Processor, o Options) (*Subscription, er
 	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("subscription %s: %w", name, invalid(err))
 	}
-	_, exact := p.(Handler)
+	_, exact := p.(Exact)
 	return &Subscription{
 		o: o, store: s, name: name, processor: p, exact: exact,
 		progress: newProgress(), caughtUp: make(chan struct{}),
