@@ -85,7 +85,7 @@ func (b *Broker) Publish(ctx context.Context, messages ...Message) error {
 // Declare makes a group known, so that what is published to its topics from now on is kept for it, also while it has no
 // member. Consumers declare their group when they run; declare it earlier when somebody publishes before that.
 func (b *Broker) Declare(ctx context.Context, g Group) error {
-	err := b.checkGroup(g)
+	err := b.CheckGroup(g)
 	if err == nil {
 		err = b.backend.Declare(ctx, g)
 	}
@@ -99,7 +99,7 @@ func (b *Broker) Declare(ctx context.Context, g Group) error {
 func (b *Broker) Backlog(ctx context.Context, g Group) (backlog Backlog, err error) {
 	if gauge, ok := b.backend.(Gauge); !ok {
 		err = ErrUnsupported
-	} else if err = b.checkGroup(g); err == nil {
+	} else if err = b.CheckGroup(g); err == nil {
 		backlog, err = gauge.Backlog(ctx, g)
 	}
 	if err != nil {
@@ -108,7 +108,9 @@ func (b *Broker) Backlog(ctx context.Context, g Group) (backlog Backlog, err err
 	return backlog, nil
 }
 
-func (b *Broker) checkGroup(g Group) error {
+// CheckGroup reports why the group would be refused, without asking the broker: an ErrInvalid, ErrTooLarge or
+// ErrUnsupported.
+func (b *Broker) CheckGroup(g Group) error {
 	if g.FromStart && !b.backend.Features().Replay {
 		return fmt.Errorf("begin with the oldest messages: %w", ErrUnsupported)
 	}

@@ -119,7 +119,7 @@ func (o ConsumerOptions) validate(f Features) error {
 // NewConsumer makes a member of a group. It does no I/O.
 func NewConsumer(b *Broker, g Group, h Handler, o ConsumerOptions) (*Consumer, error) {
 	o = o.withDefaults()
-	err := errors.Join(b.checkGroup(g), o.validate(b.Features()))
+	err := errors.Join(b.CheckGroup(g), o.validate(b.Features()))
 	if h == nil {
 		err = errors.Join(err, invalid("the handler is nil"))
 	}
