@@ -2,6 +2,7 @@ package subscription
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -40,7 +41,9 @@ func (c *Control) status(ctx context.Context, name string) (Status, error) {
 			Epoch: record.Epoch, MovedAt: record.MovedAt,
 		}
 		f, there := told[record.key]
-		if there {
+		if record.Position > head {
+			p.State, p.Error = StateFaulted, fmt.Sprintf("%v: it is behind the head of the log", ErrCheckpoint)
+		} else if there {
 			p.State, p.Error, p.Attempts = f.State, f.Error, f.Attempts
 		} else if p.Owner != "" {
 			p.State = StateCatchingUp // it has not said anything yet

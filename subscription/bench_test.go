@@ -1,0 +1,148 @@
+package subscription_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"lexigram.dev/events/event"
+	"lexigram.dev/events/store"
+	"lexigram.dev/events/subscription"
+)
+
+// payload is about as large as the JSON of a small order.
+const payload = `{"order_id":"4f9c2a31","customer":"customer-000117","currency":"EUR","lines":[{"sku":"A-1007","quantity":2,"price":1295},{"sku":"B-0042","quantity":1,"price":4990}],"note":"leave at the door, please"}`
+
+// BenchmarkCatchUp compares a handler that does nothing with a plain read of the same log, in turns in one run.
+func BenchmarkCatchUp(b *testing.B) {
+	const n = 200_000
+	eachBackend(b, func(b *testing.B, open opener) {
+		s := store.New(open(), store.Options{})
+		fill(b, s, n)
+		for _, partitions := range []int{1, 4} {
+			b.Run(fmt.Sprintf("partitions=%d", partitions), func(b *testing.B) {
+				var raw, fed time.Duration
+				b.ReportAllocs()
+				run := 0
+				for b.Loop() {
+					begun := time.Now()
+					count := 0
+					for _, err := range s.ReadLog(b.Context(), store.LogRead{}) {
+						if err != nil {
+							b.Fatal(err)
+						}
+						count++
+					}
+					raw += time.Since(begun)
+					run++
+					begun = time.Now()
+					handled := catchUp(b, s, fmt.Sprintf("bench-%d-%d-%d", partitions, run, b.N), partitions)
+					fed += time.Since(begun)
+					if count != n || handled != n {
+						b.Fatalf("read %d and handled %d events of %d", count, handled, n)
+					}
+				}
+				b.ReportMetric(float64(run)*n/fed.Seconds(), "events/s")
+				b.ReportMetric(float64(run)*n/raw.Seconds(), "raw-events/s")
+				b.ReportMetric(raw.Seconds()/fed.Seconds(), "ratio")
+			})
+		}
+	})
+}
+
+func catchUp(b *testing.B, s *store.Store, name string, partitions int) int64 {
+	b.Helper()
+	var handled atomic.Int64
+	sub, err := subscription.New(s, name, subscription.Handler(func(context.Context, event.Recorded) error {
+		handled.Add(1)
+		return nil
+	}), subscription.Options{Partitions: partitions, OnError: func(err error) { b.Error(err) }})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(b.Context())
+	defer stop()
+	done := make(chan error, 1)
+	go func() { done <- sub.Run(ctx) }()
+	select {
+	case <-sub.CaughtUp():
+	case err := <-done:
+		b.Fatal(err)
+	}
+	stop()
+	if err := <-done; err != nil {
+		b.Fatal(err)
+	}
+	return handled.Load()
+}
+
+// BenchmarkLatency is the time from just before an append to the handling of its event, in an idle system.
+func BenchmarkLatency(b *testing.B) {
+	eachBackend(b, func(b *testing.B, open opener) {
+		for _, c := range []struct {
+			name string
+			own  bool
+		}{{"same handle", true}, {"another handle", false}} {
+			b.Run(c.name, func(b *testing.B) {
+				appends := store.New(open(), store.Options{})
+				s := appends
+				if !c.own {
+					s = store.New(open(), store.Options{})
+				}
+				got := make(chan time.Time, 1)
+				sub, err := subscription.New(s, "latency "+c.name, subscription.Handler(func(context.Context, event.Recorded) error {
+					got <- time.Now()
+					return nil
+				}), subscription.Options{Start: subscription.FromNow(), OnError: func(err error) { b.Error(err) }})
+				if err != nil {
+					b.Fatal(err)
+				}
+				ctx, stop := context.WithCancel(b.Context())
+				done := make(chan error, 1)
+				go func() { done <- sub.Run(ctx) }()
+				<-sub.CaughtUp()
+				var took []time.Duration
+				pause := time.NewTicker(3 * time.Millisecond)
+				defer pause.Stop()
+				for b.Loop() {
+					<-pause.C
+					begun := time.Now()
+					if _, err := appends.Append(b.Context(), "idle-1", store.Any(), event.Pending{Type: "thing", Data: []byte(payload)}); err != nil {
+						b.Fatal(err)
+					}
+					took = append(took, (<-got).Sub(begun))
+				}
+				stop()
+				if err := <-done; err != nil {
+					b.Fatal(err)
+				}
+				slices.Sort(took)
+				for _, p := range []int{50, 99} {
+					b.ReportMetric(float64(took[(len(took)-1)*p/100].Microseconds()), fmt.Sprintf("p%d-µs", p))
+				}
+				b.ReportMetric(0, "ns/op") // it is mostly the pause
+			})
+		}
+	})
+}
+
+// fill appends n events to streams of 10.
+func fill(tb testing.TB, s *store.Store, n int) {
+	tb.Helper()
+	for i := 0; i < n; i += 1000 {
+		var c store.Commit
+		for j := i; j < min(i+1000, n); j += 10 {
+			part := store.Append{Stream: event.StreamID(fmt.Sprintf("fill-%d", j/10)), Expected: store.NoStream()}
+			for range 10 {
+				part.Events = append(part.Events, event.Pending{Type: "order.placed", Data: []byte(payload)})
+			}
+			c.Appends = append(c.Appends, part)
+		}
+		if _, err := s.Commit(tb.Context(), c); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
