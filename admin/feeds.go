@@ -2,6 +2,7 @@ package admin
 
 import (
 	"lexigram.dev/events/deadletter"
+	"lexigram.dev/events/projection"
 	"lexigram.dev/events/subscription"
 )
 
@@ -9,4 +10,9 @@ import (
 func (a *Admin) Subscriptions() *subscription.Control { return subscription.NewControl(a.store) }
 
 // DeadLetters gives the dead letters of the store.
-func (a *Admin) DeadLetters() *deadletter.Letters { return deadletter.New(a.store, deadletter.Options{}) }
+func (a *Admin) DeadLetters() *deadletter.Letters {
+	return deadletter.New(a.store, deadletter.Options{})
+}
+
+// Projections steers the projections of the store, whichever processes run them.
+func (a *Admin) Projections() *projection.Control { return projection.NewControl(a.store) }
