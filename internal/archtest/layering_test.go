@@ -124,6 +124,8 @@ func TestLayeringCatches(t *testing.T) {
 		{"an example on a driver", "examples/packages/main.go", module + "/drivers", ""},
 		{"an example on its own parts", "examples/packages/main.go", module + "/examples/packages/dpkg", ""},
 		{"a test of the tool on a client", "cli/verify_test.go", pgx, ""},
+		{"a test of the outbox on a driver of its user", "outbox/table_test.go", "modernc.org/sqlite", ""},
+		{"the outbox on a driver of its user", "outbox/table.go", "modernc.org/sqlite", "standard library and this module only"},
 		{"the standard library", "event/id.go", "crypto/rand", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -21,6 +21,7 @@ var layers = [][]string{
 	{"broker/membroker", "broker/brokertest", "internal/cloudevents"},                                                                      // the drivers of the port; events as messages
 	{"aggregate/aggregatetest", "eventbus", "projection"},                                                                                  // L4
 	{"outbox"},                            // sends what eventbus receives
+	{"outbox/pgxoutbox"},                  // lets the outbox use pgx
 	{"."},                                 // L5, the Engine
 	{"admin"},                             // L6
 	{"drivers"},                           // L7
@@ -38,6 +39,13 @@ var clients = map[string][]string{
 	"store/pgstore":                    {"github.com/jackc/pgx/v5", "github.com/jackc/puddle/v2"},
 	"store/pgstore/pgbaseline":         {"github.com/jackc/pgx/v5"},
 	"cli":                              {"github.com/spf13/cobra", "github.com/schollz/progressbar/v3"},
+	"outbox/pgxoutbox":                 {"github.com/jackc/pgx/v5"},
+}
+
+// testClients names what only the tests of a package may import besides: package outbox works with whatever driver of
+// database/sql its user has, and is tested with these.
+var testClients = map[string][]string{
+	"outbox": {"github.com/jackc/pgx/v5", "modernc.org/sqlite"},
 }
 
 // onlyFor names the only packages that may import these. Their own tests may too, and so may what stands on the last line.

@@ -103,11 +103,14 @@ func isUser(pkg string) bool {
 	return ok && line == len(layers)-1
 }
 
-// anyClient: tests of what stands above the drivers look into a store, or damage it, with its driver's client.
+// anyClient: tests may have clients of their own; those of what stands above the drivers look into a store, or damage it, with its driver's client.
 func anyClient(s source) []string {
 	own, _ := level(s.pkg)
-	if engine, _ := level("."); !s.test || own < engine {
+	if !s.test {
 		return nil
+	}
+	if engine, _ := level("."); own < engine {
+		return testClients[s.pkg]
 	}
 	return slices.Concat(slices.Collect(maps.Values(clients))...)
 }

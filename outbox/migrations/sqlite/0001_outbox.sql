@@ -1,0 +1,25 @@
+-- Messages that were written in a transaction and wait to be published, and for a while those that were.
+create table {table} (
+	id         integer primary key autoincrement, -- the order of writing; never used again
+	message_id text    not null, -- of the message; a message that is published again keeps it
+	topic      text    not null,
+	key        text    not null, -- what keeps its order; empty: the message stands for itself
+	headers    text    not null, -- a JSON object of strings
+	body       blob    not null,
+	created_at integer not null, -- microseconds since 1970, as all times here
+	attempts   integer not null default 0, -- that have failed
+	next_at    integer, -- when it is tried again
+	error      text,    -- of the last attempt
+	sent_at    integer  -- when the broker had confirmed it; null: it waits
+);
+
+create index {index}_waiting" on {on} (id) where sent_at is null;
+
+create index {index}_sent" on {on} (sent_at) where sent_at is not null;
+
+-- The one relay that publishes; others stand by until its lease is over.
+create table {lease} (
+	id    integer primary key check (id = 1),
+	owner text    not null,
+	until integer not null
+);
