@@ -9,7 +9,6 @@ import (
 
 	"lexigram.dev/events/broker"
 	"lexigram.dev/events/deadletter"
-	"lexigram.dev/events/event"
 	"lexigram.dev/events/schema"
 )
 

@@ -24,46 +24,77 @@ const claimMargin = 10 * time.Second
 const claimPoll = 50 * time.Millisecond
 
 // once calls the handler unless it has handled this message before. When somebody is at it, it waits for the outcome.
-func (h *handler) once(ctx context.Context, c *Call) (err error) {
+func (h *handler) once(ctx context.Context, c *Call) error {
 	s, key := h.bus.o.Store, h.source()+"/"+c.Message.Event.ID.String()
-	claim, err := h.claim(ctx, claimsBucket, key)
+	claim, err := h.claim(ctx, key)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, claim.Release(context.WithoutCancel(ctx))) }()
-	_, err = s.Get(ctx, inboxBucket, key)
-	if err == nil {
-		return nil
-	}
-	if !errors.Is(err, store.ErrNotFound) {
+	// Not with ctx: what was done is noted, whether or not the grace is over. A failure of that is none of the message:
+	// a claim expires, and a message without its mark may be handled again.
+	after := context.WithoutCancel(ctx)
+	defer func() { h.reportFault("give up the claim on message "+c.Message.ID, claim.Release(after)) }()
+	handled := false
+	if err := h.insist(ctx, "look whether it was handled", func() error {
+		_, err := s.Get(ctx, inboxBucket, key)
+		handled = err == nil
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		return err
+	}); err != nil || handled {
 		return err
 	}
 	if err := h.run(ctx, c); err != nil {
 		return err
 	}
-	// Not with ctx: the handler has succeeded, whether or not the grace is over.
-	if _, err := s.Apply(context.WithoutCancel(ctx), store.Put(inboxBucket, key, nil).For(h.o.Deduplicate)); err != nil {
-		// The message is handled. An error would have it handled again now; without the mark it may be later.
-		h.bus.o.OnError(fmt.Errorf("handler %s: mark message %s as handled: %w", h.name, c.Message.ID, err))
-	}
+	_, err = s.Apply(after, store.Put(inboxBucket, key, nil).For(h.o.Deduplicate))
+	h.reportFault("mark message "+c.Message.ID+" as handled", err)
 	return nil
 }
 
+// insist waits out the faults of the store, which are none of the message.
+func (h *handler) insist(ctx context.Context, what string, f func() error) error {
+	for failures := 1; ; failures++ {
+		err := f()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		h.reportFault(what, err)
+		if err := wait(ctx, h.o.Retry.Pause(failures)); err != nil {
+			return err
+		}
+	}
+}
+
+func (h *handler) reportFault(doing string, err error) {
+	if err != nil {
+		h.bus.o.OnError(fmt.Errorf("handler %s: %s: %w", h.name, doing, err))
+	}
+}
+
 // claim takes a lease on a message, and waits while somebody else has it.
-func (h *handler) claim(ctx context.Context, bucket, key string) (*lease.Lease, error) {
+func (h *handler) claim(ctx context.Context, key string) (*lease.Lease, error) {
 	// A holder of its own for each claim: one holder takes its own leases over.
-	holder := lease.NewHolder(h.bus.o.Store, bucket, h.name, h.o.Timeout+claimMargin)
-	tick := time.NewTicker(claimPoll)
-	defer tick.Stop()
+	holder := lease.NewHolder(h.bus.o.Store, claimsBucket, h.name, h.o.Timeout+claimMargin)
 	for {
-		claim, err := holder.Acquire(ctx, key)
-		if err == nil || !errors.Is(err, lease.ErrHeld) {
+		var claim *lease.Lease // nil: somebody else has it
+		err := h.insist(ctx, "claim a message", func() error {
+			var err error
+			claim, err = holder.Acquire(ctx, key)
+			if errors.Is(err, lease.ErrHeld) {
+				return nil
+			}
+			return err
+		})
+		if err != nil || claim != nil {
 			return claim, err
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		if err := wait(ctx, claimPoll); err != nil {
+			return nil, err
 		}
 	}
 }

@@ -31,16 +31,7 @@ func (h *handler) park(ctx context.Context, d broker.Delivery, attempts int, cau
 
 // keep parks a message, however often it takes, or gives the context's error.
 func (h *handler) keep(ctx context.Context, d broker.Delivery, attempts int, cause error) error {
-	for failures := 1; ; failures++ {
-		err := h.park(ctx, d, attempts, cause)
-		if err == nil {
-			return nil
-		}
-		h.bus.o.OnError(fmt.Errorf("handler %s: message %s: keep it as a dead letter: %w", h.name, d.ID, err))
-		if err := wait(ctx, h.o.Retry.Pause(failures)); err != nil {
-			return err
-		}
-	}
+	return h.insist(ctx, "keep message "+d.ID+" as a dead letter", func() error { return h.park(ctx, d, attempts, cause) })
 }
 
 // retryLetters looks, until ctx ends, for dead letters of the handler that somebody wants retried, and retries them.
@@ -64,7 +55,7 @@ func (h *handler) retryLetters(ctx context.Context) {
 }
 
 // retryLetter runs a letter through the handler, and no other, unless another process does.
-func (h *handler) retryLetter(ctx context.Context, letter deadletter.Letter) (err error) {
+func (h *handler) retryLetter(ctx context.Context, letter deadletter.Letter) error {
 	s := h.bus.o.Store
 	holder := lease.NewHolder(s, claimsBucket, h.name, max(h.o.Timeout, 0)+claimMargin)
 	claim, err := holder.Acquire(ctx, claimKey(letter.ID))
@@ -74,7 +65,9 @@ func (h *handler) retryLetter(ctx context.Context, letter deadletter.Letter) (er
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, claim.Release(context.WithoutCancel(ctx))) }()
+	defer func() {
+		h.reportFault("give up the claim on letter "+letter.ID, claim.Release(context.WithoutCancel(ctx)))
+	}()
 	letter, err = h.bus.letters.Get(ctx, letter.ID) // another may have been quicker
 	if errors.Is(err, store.ErrNotFound) || err == nil && letter.State != deadletter.StateRequested {
 		return nil
