@@ -352,6 +352,7 @@ func TestAResetPastAFailingEventEndsItsRetries(t *testing.T) {
 			t.Fatal(err)
 		}
 		mustReach(t, sub.Subscription, 3)
+		synctest.Wait()
 		if got := j.types(); got != "one three " {
 			t.Errorf("handled %q", got)
 		}

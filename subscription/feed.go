@@ -219,7 +219,7 @@ func (f *feed) read(ctx context.Context, from, to event.Position) (last event.Po
 				}
 			}
 		}
-		if count++; count%markEvery == 0 {
+		if count++; count%max(markEvery, size) == 0 {
 			if err := f.flush(ctx, last, false); err != nil {
 				return last, err
 			}

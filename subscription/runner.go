@@ -116,7 +116,9 @@ func (r *runner) lead(ctx, handling context.Context, failed <-chan error) error 
 	timer := time.NewTimer(every)
 	defer timer.Stop()
 	for {
-		r.look(ctx, handling)
+		if err := r.look(ctx, handling); errors.Is(err, store.ErrClosed) {
+			return err
+		}
 		timer.Reset(every)
 		for again := true; again; {
 			select {
@@ -138,22 +140,24 @@ func (r *runner) lead(ctx, handling context.Context, failed <-chan error) error 
 	}
 }
 
-// look does what is due: renew, see what was asked for, share.
-func (r *runner) look(ctx, handling context.Context) {
+// look does what is due: renew, see what was asked for, share. What fails is told, and done at the next look.
+func (r *runner) look(ctx, handling context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.o.Lease/3)
 	defer cancel()
 	due := time.Since(r.renewed) >= r.o.Lease/3
+	var failures []error
 	if due {
-		r.complain(ctx, r.member.Appear(ctx))
+		failures = append(failures, r.member.Appear(ctx))
 		r.renew(ctx)
 		r.renewed = time.Now()
 	}
-	r.complain(ctx, r.obey(ctx))
-	r.complain(ctx, r.share(ctx, handling))
-	r.complain(ctx, r.lookForLetters(ctx))
+	failures = append(failures, r.obey(ctx), r.share(ctx, handling), r.lookForLetters(ctx))
 	if due {
 		r.tell(ctx, true)
 	}
+	err := errors.Join(failures...)
+	r.complain(ctx, err)
+	return err
 }
 
 func (r *runner) complain(ctx context.Context, err error) {
