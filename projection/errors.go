@@ -46,7 +46,9 @@ func (e *UnknownError) Error() string {
 }
 
 // Is makes it an ErrUnknown and a store.ErrNotFound.
-func (e *UnknownError) Is(target error) bool { return target == ErrUnknown || target == store.ErrNotFound }
+func (e *UnknownError) Is(target error) bool {
+	return target == ErrUnknown || target == store.ErrNotFound
+}
 
 // HandlerError says which event a handler has failed at.
 type HandlerError struct {

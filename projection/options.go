@@ -47,7 +47,8 @@ type Options struct {
 	Partitions int
 
 	// BatchEvents is the greatest number of events whose changes are written in one unit. It shrinks by itself where that
-	// would be over the store's limits. Defaults to 10,000.
+	// would be over the store's limits. A document that many events of a batch change is written once, so large batches
+	// make catching up fast; several of them are in memory then. Defaults to 20,000.
 	BatchEvents int
 
 	// DependsOn names projections of the same Set: an event is handled here only after they have handled it.
@@ -129,7 +130,7 @@ func (o Options) withDefaults(name string) Options {
 		o.Partitions = 1
 	}
 	if o.BatchEvents == 0 {
-		o.BatchEvents = 10_000
+		o.BatchEvents = 20_000
 	}
 	if o.KeepPrevious == 0 {
 		o.KeepPrevious = 1

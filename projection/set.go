@@ -166,4 +166,3 @@ func (r *runner) health(ctx context.Context) error {
 	}
 	return err
 }
-

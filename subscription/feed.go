@@ -116,47 +116,42 @@ func (f *feed) next() event.Position {
 func (f *feed) run(ctx context.Context, failed func(error)) error {
 	wake := newWaking(f.store)
 	failures := 0
-	for {
+	for ctx.Err() == nil {
 		f.arrange()
 		next := f.next()
-		ended := true
-		if next > 0 {
-			wake.open(ctx)
-			var err error
-			ended, err = f.pass(ctx, next)
-			switch {
-			case ctx.Err() != nil:
-				return nil
-			case errors.Is(err, errAgain):
-				continue
-			case errors.Is(err, store.ErrClosed):
-				return err
-			case err != nil:
-				failures++
-				failed(err)
-				sleep(outagePause(failures), ctx.Done())
-				continue
-			case failures > 0:
+		if next == 0 {
+			f.wait(ctx, wake)
+			continue
+		}
+		wake.open(ctx)
+		ended, err := f.pass(ctx, next)
+		switch {
+		case errors.Is(err, store.ErrClosed):
+			return err
+		case errors.Is(err, errAgain), ctx.Err() != nil:
+		case err != nil:
+			failures++
+			failed(err)
+			sleep(outagePause(failures), ctx.Done())
+		default:
+			if failures > 0 {
 				failures = 0
 				failed(nil)
 			}
-		}
-		if !ended {
-			continue
-		}
-		if !f.wait(ctx, wake) {
-			return nil
+			if ended {
+				f.wait(ctx, wake)
+			}
 		}
 	}
+	return nil
 }
 
-// wait returns when there may be something to read; false when ctx has ended.
-func (f *feed) wait(ctx context.Context, wake *waking) bool {
+// wait returns when there may be something to read, or ctx has ended.
+func (f *feed) wait(ctx context.Context, wake *waking) {
 	timer := time.NewTimer(f.options.PollInterval)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return false
 	case <-f.changed:
 	case <-timer.C:
 	case _, open := <-wake.signals:
@@ -164,7 +159,6 @@ func (f *feed) wait(ctx context.Context, wake *waking) bool {
 			wake.signals = nil // polling goes on, and open tries again
 		}
 	}
-	return true
 }
 
 // pass reads one window from a position on. ended is set when it has reached the end of the log.
