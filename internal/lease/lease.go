@@ -14,11 +14,13 @@ import (
 	"lexigram.dev/events/store"
 )
 
-// ErrLost: the lease has expired, or somebody else holds it.
-var ErrLost = errors.New("the lease is lost")
-
-// ErrHeld: somebody else holds the lease.
-var ErrHeld = errors.New("held by another")
+// The kinds of errors. Test for them with errors.Is.
+var (
+	// ErrLost: the lease has expired, or somebody else holds it.
+	ErrLost = errors.New("the lease is lost")
+	// ErrHeld: somebody else holds the lease.
+	ErrHeld = errors.New("held by another")
+)
 
 // HeldError says who holds a lease.
 type HeldError struct{ Key, Owner string }
