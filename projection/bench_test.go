@@ -1,7 +1,6 @@
 package projection_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -82,32 +81,6 @@ func BenchmarkCatchUp(b *testing.B) {
 			})
 		}
 	})
-}
-
-func start(tb testing.TB, projections ...*projection.Projection) (stop func()) {
-	tb.Helper()
-	set, err := projection.NewSet(projections...)
-	must(tb, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- set.Run(ctx) }()
-	ended := false
-	stop = func() {
-		if !ended {
-			ended = true
-			cancel()
-			must(tb, <-done)
-		}
-	}
-	tb.Cleanup(stop)
-	return stop
-}
-
-func must(tb testing.TB, err error) {
-	tb.Helper()
-	if err != nil {
-		tb.Fatal(err)
-	}
 }
 
 // fillStreams spreads n events over streams in an order that jumps about.
