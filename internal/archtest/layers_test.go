@@ -27,7 +27,7 @@ var layers = [][]string{
 	{"drivers"},                           // L7
 	{"cli"},                               // L8
 	{"cmd/lexevents"},                     // L9
-	{"examples/...", "scripts/crashtest"}, // users of it all, free in what they import
+	{"examples/...", "scripts/crashtest", "scripts/feedtest"}, // users of it all, free in what they import
 }
 
 // clients names the modules of others that a package may import, by prefix. What is not listed here imports the
@@ -56,6 +56,7 @@ var onlyFor = map[string][]string{
 	"store/pgstore/pgbaseline":         {"drivers"},
 	"drivers":                          {"cmd/lexevents"},
 	"store/storetest":                  {}, // suites belong to tests
+	"broker/brokertest":                {},
 	"aggregate/aggregatetest":          {},
 }
 
