@@ -49,17 +49,22 @@ type courier struct {
 }
 
 // attempt publishes what is not sent yet, all at once, and notes what became of each. A parcel whose earlier neighbour in
-// the lane may still be sent is not sent itself, whatever the broker says, so that it is published again behind that one.
-// It returns the broker's fault, if there is one.
+// the lane may still be sent does not count as sent, whatever the broker says: it is published again behind that one. Behind
+// one that has failed before it is not published at all. It returns the broker's fault, if there is one.
 func (c *courier) attempt(ctx context.Context, parcels []*parcel) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	var (
 		open     []*parcel
 		messages []broker.Message
+		probed   = map[string]bool{} // lanes of which one has failed before
 	)
 	for _, p := range parcels {
 		if p.sent || p.err != nil && p.fate == fateRefused {
+			continue
+		}
+		if probed[p.lane] {
+			p.err, p.fate = errBehind, fateOutage
 			continue
 		}
 		p.err = nil
@@ -72,6 +77,7 @@ func (c *courier) attempt(ctx context.Context, parcels []*parcel) error {
 		if p.err == nil {
 			open = append(open, p)
 			messages = append(messages, p.messages...)
+			probed[p.lane] = p.tries > 0 && p.lane != ""
 		}
 	}
 	failed, outage := c.publish(ctx, messages)
@@ -139,23 +145,20 @@ type weather struct {
 	mu    sync.Mutex
 	since time.Time // of the first of the failures in a row; zero: the last attempt went well
 	last  error
-	count int
 }
 
-// note takes the outcome of an attempt, and returns how many have failed in a row.
-func (w *weather) note(err error, now time.Time) int {
+// note takes the outcome of an attempt.
+func (w *weather) note(err error, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err == nil {
-		w.since, w.last, w.count = time.Time{}, nil, 0
-		return 0
+		w.since, w.last = time.Time{}, nil
+		return
 	}
-	if w.count == 0 {
+	if w.last == nil {
 		w.since = now
 	}
-	w.count++
 	w.last = err
-	return w.count
 }
 
 // Outage is a fault that is waited out.

@@ -83,7 +83,7 @@ func (r *run) publish(ctx context.Context, h hold) (outage, err error) {
 	parcels := make([]*parcel, len(h.rows))
 	for i := range h.rows {
 		row := &h.rows[i]
-		parcels[i] = &parcel{lane: row.lane(), messages: []broker.Message{row.message}, err: row.damaged}
+		parcels[i] = &parcel{lane: row.lane(), messages: []broker.Message{row.message}, tries: row.attempts, err: row.damaged}
 		if row.damaged != nil {
 			parcels[i].fate = fateRefused
 		}
