@@ -65,9 +65,9 @@ type ConsumerOptions struct {
 type Redelivery uint8
 
 const (
-	// InPlace: here; the later messages of its key wait behind it, so the order is kept. Works on every broker.
+	// InPlace is here: the later messages of its key wait behind it, so the order is kept. Works on every broker.
 	InPlace Redelivery = iota
-	// ByBroker: it goes back to the broker, which delivers it again after the pause, to whichever member, and counts. The
+	// ByBroker means that it goes back to the broker, which delivers it again after the pause, to whichever member, and counts. The
 	// later messages of its key overtake it. For long pauses. Needs Features.DelayedRedelivery and DeliveryCount.
 	ByBroker
 )

@@ -43,7 +43,7 @@ func (r *run) receive(ctx context.Context) (*session, error) {
 			s.lose()
 			r.close(s)
 		}
-		if ctx.Err() != nil {
+		if ended(ctx) {
 			return nil, nil
 		}
 		if err != nil && !errors.Is(err, ErrUnavailable) {
@@ -88,6 +88,8 @@ func (r *run) close(s *session) {
 		r.o.OnError(fmt.Errorf("group %s: close the stream: %w", r.group.Name, err))
 	}
 }
+
+func ended(ctx context.Context) bool { return ctx.Err() != nil }
 
 // wait reports false when ctx ends first.
 func wait(ctx context.Context, d time.Duration) bool {

@@ -87,9 +87,9 @@ type Options struct {
 type Dispatch uint8
 
 const (
-	// Parallel: each by itself, as a consumer group of its own, named after the bus's group and the handler.
+	// Parallel calls each by itself, as a consumer group of its own, named after the bus's group and the handler.
 	Parallel Dispatch = iota
-	// Sequential: one after the other, in the order in which they were registered, in one consumer group, the bus's.
+	// Sequential calls one after the other, in the order in which they were registered, in one consumer group, the bus's.
 	// After a crash in the middle of a sequence, all of it is called again.
 	Sequential
 )

@@ -53,20 +53,18 @@ func (b *Bus) Run(ctx context.Context) error {
 	return nil
 }
 
-// begin declares the groups, as soon as the broker is there.
+// begin declares the groups, as soon as the broker is there. It gives nil also when ctx ends before.
 func (b *Bus) begin(ctx context.Context) error {
 	for failures := 1; ; failures++ {
 		err := b.Declare(ctx)
-		if err == nil || ctx.Err() != nil {
-			return nil
-		}
-		if !errors.Is(err, broker.ErrUnavailable) {
+		switch {
+		case ctx.Err() != nil:
+			return nil //nolint:nilerr // what failed because of the end is no error
+		case !errors.Is(err, broker.ErrUnavailable):
 			return err
 		}
 		b.o.OnError(fmt.Errorf("event bus %s: %w", b.group, err))
-		if wait(ctx, b.o.Retry.Pause(failures)) != nil {
-			return nil
-		}
+		_ = wait(ctx, b.o.Retry.Pause(failures))
 	}
 }
 

@@ -23,7 +23,7 @@ func failureClauses() []clause {
 	}
 }
 
-var errBoom = errors.New("boom") //nolint:gochecknoglobals // a constant
+var errBoom = errors.New("boom")
 
 // dead collects dead letters.
 type dead struct {

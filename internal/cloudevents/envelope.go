@@ -6,7 +6,7 @@ import (
 	"lexigram.dev/events/event"
 )
 
-// ErrMalformed: a message is no CloudEvent that can be read. The text says what is missing or wrong.
+// ErrMalformed is the kind of error for a message that is no CloudEvent which can be read. The text says what is missing or wrong.
 var ErrMalformed = errors.New("malformed CloudEvent")
 
 // Envelope is an event on its way between programs.
