@@ -73,10 +73,10 @@ func (s *faultyStream) Receive(ctx context.Context, limit int) ([]broker.Receive
 
 func (s *faultyStream) Ack(ctx context.Context, messages []broker.Received) error {
 	s.faulty.mu.Lock()
-	defer s.faulty.mu.Unlock()
 	s.faulty.acks = append(s.faulty.acks, len(messages))
+	s.faulty.mu.Unlock()
 	if s.faulty.ack != nil {
-		if err := s.faulty.ack(); err != nil {
+		if err := s.faulty.ack(); err != nil { // may take its time
 			return err
 		}
 	}
