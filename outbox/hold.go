@@ -37,7 +37,7 @@ type failure struct {
 // confirmed is marked also when the relay stops.
 func (r *run) take(ctx context.Context) (hold, error) {
 	now := r.o.Now()
-	tx, err := r.db.BeginTx(ctx, nil)
+	tx, err := r.begin(ctx)
 	if err != nil {
 		return hold{}, err
 	}
@@ -55,14 +55,25 @@ func (r *run) take(ctx context.Context) (hold, error) {
 	if err != nil {
 		return hold{}, err
 	}
-	if n, err := result.RowsAffected(); err != nil || n == 0 {
-		return hold{}, errors.Join(err, errStandby)
+	switch n, err := result.RowsAffected(); {
+	case err != nil:
+		return hold{}, err
+	case n == 0:
+		return hold{}, errStandby
 	}
 	c, err := r.table.pick(ctx, tx, r.o.BatchSize, now)
 	if err != nil {
 		return hold{}, err
 	}
 	return hold{claim: c}, tx.Commit()
+}
+
+// begin begins a transaction in which each statement sees what was committed before it, which the locks rely on.
+func (r *run) begin(ctx context.Context) (*sql.Tx, error) {
+	if r.table.Dialect == SQLite { // the first statement writes, and from then on nobody else does
+		return r.db.BeginTx(ctx, nil)
+	}
+	return r.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 }
 
 // lease is how long the relay on SQLite may be silent.
@@ -73,7 +84,7 @@ func (r *run) settle(ctx context.Context, h hold, s settlement) error {
 	tx := h.tx
 	if tx == nil {
 		var err error
-		if tx, err = r.db.BeginTx(ctx, nil); err != nil {
+		if tx, err = r.begin(ctx); err != nil {
 			return err
 		}
 	}
@@ -84,8 +95,11 @@ func (r *run) settle(ctx context.Context, h hold, s settlement) error {
 		if err != nil {
 			return err
 		}
-		if n, err := result.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, errLeaseLost)
+		switch n, err := result.RowsAffected(); {
+		case err != nil:
+			return err
+		case n == 0:
+			return errLeaseLost
 		}
 	}
 	if len(s.sent) > 0 {

@@ -14,8 +14,9 @@ import (
 // run is one Run of a TableRelay.
 type run struct {
 	*TableRelay
-	owner  string // of the lease on SQLite
-	pruned time.Time
+	owner  string    // of the lease on SQLite
+	pruned time.Time // when old messages were last removed
+	looked time.Time // when requested retries were last looked for
 }
 
 const (
@@ -58,16 +59,18 @@ func (r *run) round(ctx, work context.Context) (more bool, next time.Time, err e
 	h, err := r.take(work)
 	switch {
 	case errors.Is(err, errStandby):
+		r.storm.note(nil, r.o.Now())
 		return false, next, nil
 	case err != nil:
 		r.storm.note(err, r.o.Now())
 		return false, next, err
 	}
-	outage, err := r.publish(work, h)
+	outage, err := r.publish(work, &h)
 	if err == nil {
 		err = r.prune(ctx)
 	}
-	if err == nil && outage == nil {
+	if err == nil && outage == nil && !(h.full && r.o.Now().Sub(r.looked) < r.o.PollInterval) {
+		r.looked = r.o.Now()
 		outage, err = r.retryLetters(ctx, work)
 	}
 	r.storm.note(err, r.o.Now())
@@ -75,7 +78,7 @@ func (r *run) round(ctx, work context.Context) (more bool, next time.Time, err e
 }
 
 // publish hands the rows of a claim to the broker and writes what became of them.
-func (r *run) publish(ctx context.Context, h hold) (outage, err error) {
+func (r *run) publish(ctx context.Context, h *hold) (outage, err error) {
 	if len(h.rows) == 0 {
 		return nil, nil
 	}
@@ -107,10 +110,12 @@ func (r *run) publish(ctx context.Context, h hold) (outage, err error) {
 		default:
 			r.o.OnError(fmt.Errorf("outbox relay %s: message %s to topic %s: attempt %d of %d: %w",
 				r.name, row.message.ID, row.message.Topic, row.attempts+1, r.o.Retry.Attempts, p.err))
-			s.failed = append(s.failed, failure{id: row.id, cause: p.err, nextAt: r.o.Now().Add(r.o.Retry.Pause(row.attempts + 1))})
+			f := failure{id: row.id, cause: p.err, nextAt: r.o.Now().Add(r.o.Retry.Pause(row.attempts + 1))}
+			s.failed = append(s.failed, f)
+			h.later(f.nextAt.UnixMicro(), r.o.Now())
 		}
 	}
-	return outage, errors.Join(err, r.settle(ctx, h, s))
+	return outage, errors.Join(err, r.settle(ctx, *h, s))
 }
 
 // park makes a message a dead letter. The row is removed after that; a crash in between parks it again, which is the same.
