@@ -1,4 +1,4 @@
-// Package outbox publishes to a broker what was decided in a transaction: never what was not, and never nothing.
+// Package outbox publishes to a broker what was committed: all of it, and nothing that was not.
 //
 // For who event-sources, the log is the outbox: a [Relay] is a subscription that publishes recorded events, by default as
 // CloudEvents. For who does not, a [Table] in the user's own database is: [Table.Write] adds messages in the user's own

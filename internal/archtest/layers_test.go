@@ -20,13 +20,13 @@ var layers = [][]string{
 	{"store/sqlitestore/sqlitebaseline", "store/pgstore/pgbaseline"},                                                                       // what a driver is measured against
 	{"broker/membroker", "broker/brokertest", "internal/cloudevents"},                                                                      // the drivers of the port; events as messages
 	{"aggregate/aggregatetest", "eventbus", "projection"},                                                                                  // L4
-	{"outbox"},                            // sends what eventbus receives
-	{"outbox/pgxoutbox"},                  // lets the outbox use pgx
-	{"."},                                 // L5, the Engine
-	{"admin"},                             // L6
-	{"drivers"},                           // L7
-	{"cli"},                               // L8
-	{"cmd/lexevents"},                     // L9
+	{"outbox"},           // sends what eventbus receives
+	{"outbox/pgxoutbox"}, // lets the outbox use pgx
+	{"."},                // L5, the Engine
+	{"admin"},            // L6
+	{"drivers"},          // L7
+	{"cli"},              // L8
+	{"cmd/lexevents"},    // L9
 	{"examples/...", "scripts/crashtest", "scripts/feedtest"}, // users of it all, free in what they import
 }
 
