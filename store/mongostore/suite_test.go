@@ -1,0 +1,127 @@
+package mongostore_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"lexigram.dev/events/event"
+	"lexigram.dev/events/store"
+	"lexigram.dev/events/store/mongostore"
+	"lexigram.dev/events/store/storetest"
+)
+
+// The servers that the tests run on, by the variable that names their URL: MongoDB, or what stands for it, and FerretDB.
+const (
+	mongoServer  = "TEST_MONGO_URL"
+	ferretServer = "TEST_FERRETDB_URL"
+)
+
+// server gives the URL of a test server. Without one the test is skipped, but fails where all services must be there.
+func server(tb testing.TB, variable string) string {
+	tb.Helper()
+	url := os.Getenv(variable)
+	if url == "" {
+		if os.Getenv("REQUIRE_SERVICES") == "1" || os.Getenv("CI") == "true" {
+			tb.Fatalf("%s is not set, and services are required", variable)
+		}
+		tb.Skipf("set %s to the URL of a server to run this", variable)
+	}
+	return url
+}
+
+// connect gives a client for the test's own commands.
+func connect(tb testing.TB, url string) *mongo.Client {
+	tb.Helper()
+	client, err := mongo.Connect(options.Client().ApplyURI(url))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = client.Disconnect(context.Background()) })
+	return client
+}
+
+// newDatabase names a database for one test, which is dropped when the test ends.
+func newDatabase(tb testing.TB, url string) string {
+	tb.Helper()
+	id := event.NewID()
+	name := fmt.Sprintf("test_%x", id[:])
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if err := connect(tb, url).Database(name).Drop(ctx); err != nil {
+			tb.Error(err)
+		}
+	})
+	return name
+}
+
+// open opens a store; it is closed when the test ends.
+func open(tb testing.TB, url string, o mongostore.Options) *mongostore.Backend {
+	tb.Helper()
+	o.AutoMigrate = true
+	b, err := mongostore.Open(tb.Context(), url, o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return b
+}
+
+// needReplicaSet skips on a server that is none.
+func needReplicaSet(t *testing.T, url string) {
+	t.Helper()
+	var hello struct {
+		SetName string `bson:"setName"`
+	}
+	err := connect(t, url).Database("admin").RunCommand(t.Context(), bson.D{{Key: "hello", Value: 1}}).Decode(&hello)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hello.SetName == "" {
+		t.Skipf("%s is not a member of a replica set: set it to one to run this", mongoServer)
+	}
+}
+
+func newStore(variable string) func(t *testing.T) func(t *testing.T) store.Backend {
+	return func(t *testing.T) func(t *testing.T) store.Backend {
+		url := server(t, variable)
+		database := newDatabase(t, url)
+		return func(t *testing.T) store.Backend {
+			return open(t, url, mongostore.Options{Database: database, PollInterval: 20 * time.Millisecond})
+		}
+	}
+}
+
+func TestSuite(t *testing.T) {
+	server(t, mongoServer)
+	storetest.Run(t, storetest.Harness{New: newStore(mongoServer)})
+}
+
+// TestSuiteOnFerretDB: the log is right on FerretDB as it is. Its updates are not atomic, which the documentation says,
+// so what several processes do to records is left out.
+func TestSuiteOnFerretDB(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the suite once more, on a slow server")
+	}
+	server(t, ferretServer)
+	storetest.Run(t, storetest.Harness{New: newStore(ferretServer)})
+}
+
+func BenchmarkSuite(b *testing.B) {
+	url := server(b, mongoServer)
+	storetest.Benchmark(b, func(b *testing.B) store.Backend {
+		return open(b, url, mongostore.Options{Database: newDatabase(b, url)})
+	})
+}
+
