@@ -41,6 +41,18 @@ const (
 // BenchRead measures a replay of the whole log, decoding nothing, in turns with a raw ordered read of the same table by
 // the bare driver, and how much memory the replay takes.
 func (a *Admin) BenchRead(ctx context.Context, baseline Baseline, o BenchRead) (ReadFigures, error) {
+	if err := a.ready(ctx, &o); err != nil {
+		return ReadFigures{}, fmt.Errorf("bench read: %w", err)
+	}
+	figures, err := a.replays(ctx, baseline, o.Rounds)
+	if err != nil {
+		return ReadFigures{}, fmt.Errorf("bench read: %w", err)
+	}
+	return figures, nil
+}
+
+// ready fills in the defaults and sees to it that the log is what is to be read.
+func (a *Admin) ready(ctx context.Context, o *BenchRead) error {
 	if o.Events == 0 {
 		o.Events = 1_000_000
 	}
@@ -51,21 +63,17 @@ func (a *Admin) BenchRead(ctx context.Context, baseline Baseline, o BenchRead) (
 		o.Rounds = 3
 	}
 	if o.Events < 0 || o.PayloadBytes < 0 || o.Rounds < 0 {
-		return ReadFigures{}, errors.New("bench read: events, payload and rounds must not be negative")
+		return errors.New("events, payload and rounds must not be negative")
 	}
 	if !o.Force {
 		if err := a.checkScratch(ctx); err != nil {
-			return ReadFigures{}, err
+			return err
 		}
 	}
-	if err := a.fill(ctx, o); err != nil {
-		return ReadFigures{}, fmt.Errorf("bench read: fill the store: %w", err)
+	if err := a.fill(ctx, *o); err != nil {
+		return fmt.Errorf("fill the store: %w", err)
 	}
-	figures, err := a.replays(ctx, baseline, o.Rounds)
-	if err != nil {
-		return ReadFigures{}, fmt.Errorf("bench read: %w", err)
-	}
-	return figures, nil
+	return nil
 }
 
 // fill appends what the log lacks.
@@ -103,17 +111,30 @@ func (a *Admin) fill(ctx context.Context, o BenchRead) error {
 }
 
 func (a *Admin) replays(ctx context.Context, baseline Baseline, rounds int) (ReadFigures, error) {
-	var (
-		figures           ReadFigures
-		ours, raw, ratios []float64
-	)
+	var figures ReadFigures
+	c, err := compareReads(ctx, baseline, rounds, func() (rate float64, err error) {
+		var heap float64
+		rate, figures.Events, heap, err = a.replay(ctx)
+		figures.PeakHeapMB = max(figures.PeakHeapMB, heap)
+		return rate, err
+	})
+	figures.EventsPerSecond, figures.RawEventsPerSecond, figures.Ratio = c.ours, c.raw, c.ratio
+	return figures, err
+}
+
+// comparison holds medians of rates, and of the ratios of the rounds.
+type comparison struct{ ours, raw, ratio float64 }
+
+// compareReads measures something in turns with the baseline's raw read of the log. Without a baseline its figures are 0.
+func compareReads(ctx context.Context, baseline Baseline, rounds int, measure func() (rate float64, err error)) (comparison, error) {
+	var ours, raw, ratios []float64
 	for range rounds {
-		rate, events, heap, err := a.replay(ctx)
+		runtime.GC()
+		rate, err := measure()
 		if err != nil {
-			return figures, err
+			return comparison{}, err
 		}
 		ours = append(ours, rate)
-		figures.Events, figures.PeakHeapMB = events, max(figures.PeakHeapMB, heap)
 		if baseline == nil {
 			continue
 		}
@@ -121,18 +142,16 @@ func (a *Admin) replays(ctx context.Context, baseline Baseline, rounds int) (Rea
 		start := time.Now()
 		rows, err := baseline.Read(ctx)
 		if err != nil {
-			return figures, fmt.Errorf("raw read: %w", err)
+			return comparison{}, fmt.Errorf("raw read: %w", err)
 		}
 		rawRate := float64(rows) / time.Since(start).Seconds()
 		raw, ratios = append(raw, rawRate), append(ratios, rate/rawRate)
 	}
-	figures.EventsPerSecond, figures.RawEventsPerSecond, figures.Ratio = median(ours), median(raw), median(ratios)
-	return figures, nil
+	return comparison{ours: median(ours), raw: median(raw), ratio: median(ratios)}, nil
 }
 
 // replay reads the whole log, touching the bytes of each event.
 func (a *Admin) replay(ctx context.Context) (perSecond float64, events int64, heapMB float64, err error) {
-	runtime.GC()
 	before := heapBytes()
 	stop, peak := make(chan struct{}), make(chan uint64)
 	go func() { peak <- watchHeap(stop) }()

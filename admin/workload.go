@@ -15,6 +15,9 @@ import (
 // benchStreams is over how many streams a benchmark spreads its appends.
 const benchStreams = 4000
 
+// benchType is the type of the events.
+const benchType = "bench.appended"
+
 // workload is what the writers of a benchmark append. Each writer has streams of its own, so that exact expected
 // versions never conflict.
 type workload struct {
@@ -67,7 +70,7 @@ func (w *workload) append(ctx context.Context, s *store.Store, writer int) error
 	i := w.turn(writer)
 	events := make([]event.Pending, w.perAppend)
 	for j := range events {
-		events[j] = event.Pending{Type: "bench.appended", Data: w.payloads[(i+j)%len(w.payloads)], Metadata: w.metadata}
+		events[j] = event.Pending{Type: benchType, Data: w.payloads[(i+j)%len(w.payloads)], Metadata: w.metadata}
 	}
 	res, err := s.Append(ctx, w.streams[i], store.Exactly(w.versions[i]), events...)
 	if err != nil {
@@ -87,7 +90,7 @@ func (w *workload) rows(writer, n int) []event.Recorded {
 		w.versions[i]++
 		rows[j] = event.Recorded{
 			ID: event.NewID(), Stream: w.streams[i], Version: w.versions[i],
-			Position: event.Position(last - int64(n-1-j)), Type: "bench.appended", SchemaVersion: 1,
+			Position: event.Position(last - int64(n-1-j)), Type: benchType, SchemaVersion: 1,
 			ContentType: event.JSON, Data: w.payloads[(i+j)%len(w.payloads)],
 			RawMetadata: w.metadata.AppendJSON(nil), OccurredAt: now, RecordedAt: now,
 		}

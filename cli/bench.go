@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) bench() *cobra.Command {
-	return group("bench", "Measure the store against the bare driver, in turns in one run", a.benchAppend(), a.benchRead())
+	return group("bench", "Measure the store against the bare driver, in turns in one run", a.benchAppend(), a.benchRead(), a.benchSubscribe(), a.benchProject())
 }
 
 // measure opens the store and its baseline.
@@ -98,8 +98,7 @@ func (a *app) benchRead() *cobra.Command {
 			})
 		}),
 	}
-	cmd.Flags().Int64Var(&o.Events, "events", 1_000_000, "how many events the log must hold; those that lack are appended first")
-	cmd.Flags().BoolVar(&o.Force, "force", false, "measure on a store that holds other events too")
+	benchReadFlags(cmd, &o)
 	return cmd
 }
 

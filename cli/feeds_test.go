@@ -242,5 +242,14 @@ func TestProjectionsAreRebuiltFromOutside(t *testing.T) {
 		t.Errorf("after the reset: got %+v, %v", sum, err)
 	}
 	s.refuses(1, []string{"nosuch", "sums"}, "projections", "rebuild", "nosuch")
+	s.refuses(1, []string{"running already"}, "projections", "delete", "sums")
+	svc.stop()
+	has(t, s.must("projections", "list"), "stopped")
+	has(t, s.must("projections", "delete", "sums"), "deleted")
+	has(t, s.must("projections", "list"), "no projection has ever run")
+	has(t, s.must("subscriptions", "list"), "no subscription has ever run")
+	for r, err := range svc.store.Scan(t.Context(), store.Scan{Bucket: "projection/sums/4/sums"}) {
+		t.Errorf("left: %+v, %v", r, err)
+	}
 	s.refuses(2, []string{"--partitions"}, "projections", "rebuild", "sums", "--partitions", "-1")
 }

@@ -45,6 +45,8 @@ func (a *app) projections() *cobra.Command {
 			func(ctx context.Context, c *projection.Control, name string) error { return c.Resume(ctx, name) }),
 		steer("reset", "Clear the read model and begin at the start of the log; rebuild keeps serving instead", "reset: an empty generation is live and fills",
 			func(ctx context.Context, c *projection.Control, name string) error { return c.Reset(ctx, name) }),
+		steer("delete", "Forget a projection that nobody runs, with its documents", "deleted",
+			func(ctx context.Context, c *projection.Control, name string) error { return c.Delete(ctx, name) }),
 	)
 }
 

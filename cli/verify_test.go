@@ -69,6 +69,20 @@ func TestBenchGivesTheFiguresOfTheContract(t *testing.T) {
 	if got["events"].(float64) < 20000 || got["events_per_s"].(float64) <= 0 || got["ratio"].(float64) <= 0 || len(got) != 5 {
 		t.Errorf("got %v", got)
 	}
+	got = objects(t, s.must("bench", "subscribe", "--events", "20000", "--samples", "20", "--duration", "100ms", "--json"))[0]
+	for _, name := range []string{
+		"catch_up_events_per_s", "raw_read_events_per_s", "ratio", "latency_p50_ms", "latency_p99_ms", "append_ratio_listening", "append_ratio_handling",
+	} {
+		if f, ok := got[name].(float64); !ok || f <= 0 {
+			t.Errorf("%s is %v", name, got[name])
+		}
+	}
+	got = objects(t, s.must("bench", "project", "--events", "20000", "--json"))[0]
+	if got["events"].(float64) < 20000 || got["documents"].(float64) < 4000 || got["events_per_s"].(float64) <= 0 || got["ratio"].(float64) <= 0 {
+		t.Errorf("got %v", got)
+	}
+	has(t, s.must("bench", "project", "--events", "20000"), "documents", "raw read")
+	has(t, s.must("subscriptions", "list")+s.must("projections", "list"), "no subscription has ever run", "no projection has ever run") // nothing is left
 	has(t, s.must("bench", "append", "--writers", "2", "--duration", "50ms"), "events/s", "p99", "raw bulk")
 	has(t, s.must("verify"), "ok")
 	if left, err := filepath.Glob(strings.TrimPrefix(s.store, "sqlite:") + ".bench*"); err != nil || len(left) > 0 {

@@ -13,6 +13,24 @@ import (
 // remove removes what a dropped generation has left. Its gates are gone, so nothing is added any more. It reports whether
 // the generation is off the list.
 func (p *Projection) remove(ctx context.Context, g Generation) (done bool, err error) {
+	if gone, err := p.clear(ctx, g); err != nil || !gone {
+		return false, err
+	}
+	_, err = change(ctx, p.store, p.name, func(c *catalog) ([]store.Op, error) {
+		for i := range c.Dropping {
+			if c.Dropping[i].Number == g.Number {
+				c.Dropping = append(c.Dropping[:i], c.Dropping[i+1:]...)
+				return []store.Op{store.Delete(markBucket, g.markKey(p.name))}, nil
+			}
+		}
+		return nil, errUnchanged
+	})
+	return err == nil, err
+}
+
+// clear removes what a generation whose gates are gone has left: its place in the log, documents, dead letters, and what
+// Options.Drop knows of. It reports false, and has removed nothing, while another process still runs it.
+func (p *Projection) clear(ctx context.Context, g Generation) (gone bool, err error) {
 	if g.Mode == Async {
 		if gone, err := p.unsubscribe(ctx, g); err != nil || !gone {
 			return false, err
@@ -29,19 +47,7 @@ func (p *Projection) remove(ctx context.Context, g Generation) (done bool, err e
 			return false, fmt.Errorf("drop generation %d: %w", g.Number, err)
 		}
 	}
-	if err := p.discard(ctx, g); err != nil {
-		return false, err
-	}
-	_, err = change(ctx, p.store, p.name, func(c *catalog) ([]store.Op, error) {
-		for i := range c.Dropping {
-			if c.Dropping[i].Number == g.Number {
-				c.Dropping = append(c.Dropping[:i], c.Dropping[i+1:]...)
-				return []store.Op{store.Delete(markBucket, g.markKey(p.name))}, nil
-			}
-		}
-		return nil, errUnchanged
-	})
-	return err == nil, err
+	return true, p.discard(ctx, g)
 }
 
 // unsubscribe forgets the place in the log. It reports false while another process still runs the generation.
