@@ -196,29 +196,33 @@ func (s *shop) records(tb testing.TB, bucket string) int {
 
 func TestARebuildGoesOnAfterACrash(t *testing.T) {
 	eachBackend(t, func(t *testing.T, open opener) {
-		s := newShop(t, open())
+		dying := &spy{Backend: open()}
+		s := newShop(t, dying)
 		s.fill(t, 100, 7)
 		var handled atomic.Int64
-		reached := make(chan struct{})
+		reached, thaw := make(chan struct{}), make(chan struct{})
 		o := quick(t)
 		o.BatchEvents = 10
 		p, _ := s.blocking(o, 75, reached, nil, &handled)
-		stop := start(t, p)
+		start(t, p)
 		must(t, p.WaitFor(t.Context(), 100))
 		number, err := s.control.Rebuild(t.Context(), "totals", projection.RebuildOptions{})
 		must(t, err)
 		<-reached
-		go stop() // a handler that does not come back is left alone after a while
+		dying.set(func(context.Context, []store.Op, func() ([]store.Revision, error)) ([]store.Revision, error) {
+			<-thaw // as if the process were gone: it writes nothing any more, and renews no lease
+			return nil, store.ErrUnavailable
+		})
+		defer func() { dying.set(nil); close(thaw) }()
 		other := newShop(t, open())
 		handled.Store(0)
-		p, docs := other.blocking(o, 0, make(chan struct{}), nil, &handled)
+		p, docs := other.blocking(quick(t), 0, make(chan struct{}), nil, &handled)
 		start(t, p)
 		must(t, other.control.Follow(t.Context(), "totals", number, nil))
 		wantFold(t, docs)
 		if n := handled.Load(); n > 60 {
 			t.Errorf("%d events were handled after the crash: it has begun anew", n)
 		}
-		stop()
 	})
 }
 
