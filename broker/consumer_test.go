@@ -68,6 +68,26 @@ func TestABrokerThatIsUnavailableIsWaitedFor(t *testing.T) {
 	})
 }
 
+func TestPausesBeginAnewAfterAStreamThatHasWorked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFaulty()
+		b := broker.New(f, broker.Options{})
+		handled := make(chan struct{})
+		stop := consume(t, b, func(context.Context, broker.Delivery) error { handled <- struct{}{}; return nil }, broker.ConsumerOptions{})
+		for i := range 10 {
+			must(t, b.Publish(t.Context(), message(fmt.Sprint(i))))
+			begun := time.Now()
+			<-handled
+			if waited := time.Since(begun); waited > 120*time.Millisecond {
+				t.Errorf("after the %d. break the stream was opened again after %v", i, waited)
+			}
+			synctest.Wait()
+			f.Disconnect()
+		}
+		must(t, stop())
+	})
+}
+
 func TestAConsumerThatIsStoppedWhileTheBrokerIsGoneEndsCleanly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFaulty()
