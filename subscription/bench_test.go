@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ const payload = `{"order_id":"4f9c2a31","customer":"customer-000117","currency":
 
 // BenchmarkCatchUp compares a handler that does nothing with a plain read of the same log, in turns in one run.
 func BenchmarkCatchUp(b *testing.B) {
-	const n = 200_000
+	const n = 400_000
 	eachBackend(b, func(b *testing.B, open opener) {
 		s := store.New(open(), store.Options{})
 		fill(b, s, n)
@@ -38,9 +39,8 @@ func BenchmarkCatchUp(b *testing.B) {
 					}
 					raw += time.Since(begun)
 					run++
-					begun = time.Now()
-					handled := catchUp(b, s, fmt.Sprintf("bench-%d-%d-%d", partitions, run, b.N), partitions)
-					fed += time.Since(begun)
+					handled, took := catchUp(b, s, fmt.Sprintf("bench-%d-%d-%d", partitions, run, b.N), partitions)
+					fed += took
 					if count != n || handled != n {
 						b.Fatalf("read %d and handled %d events of %d", count, handled, n)
 					}
@@ -53,7 +53,8 @@ func BenchmarkCatchUp(b *testing.B) {
 	})
 }
 
-func catchUp(b *testing.B, s *store.Store, name string, partitions int) int64 {
+// catchUp runs a subscription until it has caught up. The time is that from its start until then.
+func catchUp(b *testing.B, s *store.Store, name string, partitions int) (int64, time.Duration) {
 	b.Helper()
 	var handled atomic.Int64
 	sub, err := subscription.New(s, name, subscription.Handler(func(context.Context, event.Recorded) error {
@@ -66,17 +67,19 @@ func catchUp(b *testing.B, s *store.Store, name string, partitions int) int64 {
 	ctx, stop := context.WithCancel(b.Context())
 	defer stop()
 	done := make(chan error, 1)
+	begun := time.Now()
 	go func() { done <- sub.Run(ctx) }()
 	select {
 	case <-sub.CaughtUp():
 	case err := <-done:
 		b.Fatal(err)
 	}
+	took := time.Since(begun)
 	stop()
 	if err := <-done; err != nil {
 		b.Fatal(err)
 	}
-	return handled.Load()
+	return handled.Load(), took
 }
 
 // BenchmarkLatency is the time from just before an append to the handling of its event, in an idle system.
@@ -145,4 +148,52 @@ func fill(tb testing.TB, s *store.Store, n int) {
 			tb.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkAppendsBesideAFollower compares 64 writers with and without a subscription that follows them, in turns.
+func BenchmarkAppendsBesideAFollower(b *testing.B) {
+	eachBackend(b, func(b *testing.B, open opener) {
+		s, other := store.New(open(), store.Options{}), store.New(open(), store.Options{})
+		const each = 100
+		round := 0
+		write := func() time.Duration {
+			round++
+			begun := time.Now()
+			var writing sync.WaitGroup
+			for w := range 64 {
+				writing.Go(func() {
+					stream := event.StreamID(fmt.Sprintf("w-%d-%d", round, w))
+					for v := range each {
+						if _, err := s.Append(b.Context(), stream, store.Exactly(event.Version(v)), event.Pending{Type: "thing", Data: []byte(payload)}); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			}
+			writing.Wait()
+			return time.Since(begun)
+		}
+		write() // the first one is not like the others
+		var alone, followed time.Duration
+		for b.Loop() {
+			alone += write()
+			sub, err := subscription.New(other, "follower", subscription.Handler(func(context.Context, event.Recorded) error { return nil }),
+				subscription.Options{Start: subscription.FromNow(), OnError: func(err error) { b.Error(err) }})
+			if err != nil {
+				b.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(b.Context())
+			done := make(chan error, 1)
+			go func() { done <- sub.Run(ctx) }()
+			<-sub.CaughtUp()
+			followed += write()
+			stop()
+			if err := <-done; err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(b.N)*64*each/followed.Seconds(), "events/s")
+		b.ReportMetric(float64(b.N)*64*each/alone.Seconds(), "alone-events/s")
+		b.ReportMetric(alone.Seconds()/followed.Seconds(), "ratio")
+	})
 }

@@ -20,6 +20,11 @@ const (
 
 	// holdUp is how long a full queue may hold up others that have nothing to do.
 	holdUp = 10 * time.Millisecond
+
+	// breath is the least time from a read that was woken for at least many events to the next one: while many come, a
+	// few reads of many take less from those who append than many reads of a few. What comes alone is read at once.
+	breath = 2 * time.Millisecond
+	many   = 16
 )
 
 // errAgain ends a read because lanes have changed.
@@ -36,8 +41,10 @@ type feed struct {
 	requests map[int]request // by partition, not seen yet
 	changed  chan struct{}   // capacity 1
 
-	lanes     []*fed // by partition; nil: not owned here
-	uncertain bool   // a read gave nothing: only the head tells whether the log has ended there
+	lanes     []*fed    // by partition; nil: not owned here
+	begun     time.Time // when the last read was begun
+	count     int       // of the events that it gave
+	uncertain bool      // a read gave nothing: only the head tells whether the log has ended there
 }
 
 // request asks for the events of a partition behind a position.
@@ -158,11 +165,15 @@ func (f *feed) wait(ctx context.Context, wake *waking) {
 		if !open {
 			wake.signals = nil // polling goes on, and open tries again
 		}
+		if rest := breath - time.Since(f.begun); f.count >= many && rest > 0 {
+			sleep(rest, ctx.Done())
+		}
 	}
 }
 
 // pass reads one window from a position on. ended is set when it has reached the end of the log.
 func (f *feed) pass(ctx context.Context, next event.Position) (ended bool, err error) {
+	f.begun, f.count = time.Now(), 0
 	to := next + window - 1
 	filtered := !f.options.Filter.IsZero()
 	var head event.Position
@@ -196,7 +207,6 @@ func (f *feed) pass(ctx context.Context, next event.Position) (ended bool, err e
 // read hands out the events of a range, all but the last ones. last is the position of the last one; 0: none.
 func (f *feed) read(ctx context.Context, from, to event.Position) (last event.Position, err error) {
 	size, lanes, n := f.options.BatchEvents, f.lanes, f.options.Partitions
-	count := 0
 	for e, err := range f.store.ReadLog(ctx, store.LogRead{From: from, To: to, Filter: f.options.Filter}) {
 		if err != nil {
 			return last, err
@@ -213,7 +223,7 @@ func (f *feed) read(ctx context.Context, from, to event.Position) (last event.Po
 				}
 			}
 		}
-		if count++; count%max(markEvery, size) == 0 {
+		if f.count++; f.count%max(markEvery, size) == 0 {
 			if err := f.flush(ctx, last, false); err != nil {
 				return last, err
 			}
