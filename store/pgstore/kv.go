@@ -82,10 +82,14 @@ func (b *Backend) Apply(ctx context.Context, ops []store.Op) ([]store.Revision, 
 	o := operationsOf(ops)
 	// A sweep locks records out of order, so it has no place in a transaction that goes on.
 	sweep := o.sweep && b.joined(ctx) == nil
+	sql := sqlApply
+	if len(ops) >= manyOps && distinct(ops) {
+		sql = sqlApplyMany
+	}
 	var failed int
 	var actual *int64
 	var revisions []store.Revision
-	err := b.callInReadCommitted(ctx, sqlApply, []any{o.kinds, o.buckets, o.keys, o.values, o.ttls, o.expected, sweep}, func(row pgx.Row) error {
+	err := b.callInReadCommitted(ctx, sql, []any{o.kinds, o.buckets, o.keys, o.values, o.ttls, o.expected, sweep}, func(row pgx.Row) error {
 		return row.Scan(&failed, &actual, &revisions)
 	})
 	if err != nil {
@@ -97,6 +101,19 @@ func (b *Backend) Apply(ctx context.Context, ops []store.Op) ([]store.Revision, 
 		return nil, &store.RevisionError{Bucket: op.Bucket, Key: op.Key, Expected: want, Actual: store.Revision(*actual)}
 	}
 	return revisions, nil
+}
+
+// manyOps is from how many operations on apply_many is used, which costs more for a few.
+const manyOps = 8
+
+// distinct reports whether no record is named twice.
+func distinct(ops []store.Op) bool {
+	type name struct{ bucket, key string }
+	seen := make(map[name]struct{}, len(ops))
+	for i := range ops {
+		seen[name{ops[i].Bucket, ops[i].Key}] = struct{}{}
+	}
+	return len(seen) == len(ops)
 }
 
 // callInReadCommitted runs one statement in a READ COMMITTED transaction in a single round trip.

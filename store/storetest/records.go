@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -21,6 +22,7 @@ func recordClauses() []clause {
 		{rule: "counts right when many writers increment by compare and set", prove: countsRight},
 		{rule: "never gives a revision out again", prove: neverReusesRevisions},
 		{rule: "does all operations of a batch or none", prove: appliesAtomically},
+		{rule: "does in a large batch what it does in small ones, in order also where a record is named twice", prove: appliesLargeBatches},
 		{rule: "does not lock racing batches out of each other", prove: racesBatches},
 		{rule: "takes an expired record for a missing one", prove: expires},
 		{rule: "scans a bucket in byte order between bounds in both directions", prove: scans},
@@ -330,4 +332,113 @@ func scans(t *testing.T, s *subject) {
 			break
 		}
 	}
+}
+
+// appliesLargeBatches compares a store with a map, through large batches of all kinds of operations.
+func appliesLargeBatches(t *testing.T, s *subject) {
+	const keys = 300
+	key := func(i int) string { return fmt.Sprintf("k%03d", i%keys) }
+	type known struct {
+		value    string
+		revision store.Revision
+	}
+	model := map[string]known{}
+	apply := func(ops []store.Op) {
+		t.Helper()
+		revisions, err := s.Apply(s.ctx, ops...)
+		if err != nil || len(revisions) != len(ops) {
+			t.Fatalf("got %d revisions for %d operations: %v", len(revisions), len(ops), err)
+		}
+		for i, op := range ops {
+			switch op.Kind {
+			case store.OpPut:
+				if revisions[i] <= 0 {
+					t.Fatalf("operation %d: a put has revision %d", i, revisions[i])
+				}
+				model[op.Key] = known{string(op.Value), revisions[i]}
+			case store.OpDelete:
+				if revisions[i] != 0 {
+					t.Fatalf("operation %d: a delete has revision %d", i, revisions[i])
+				}
+				delete(model, op.Key)
+			default:
+				if revisions[i] != model[op.Key].revision {
+					t.Fatalf("operation %d: a check has revision %d, want %d", i, revisions[i], model[op.Key].revision)
+				}
+			}
+		}
+	}
+	same := func() {
+		t.Helper()
+		found := map[string]known{}
+		for r, err := range s.Scan(s.ctx, store.Scan{Bucket: "b"}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			found[r.Key] = known{string(r.Value), r.Revision}
+		}
+		if !maps.Equal(found, model) {
+			t.Fatalf("the store holds %d records, want %d, or they differ", len(found), len(model))
+		}
+	}
+	for round := range 6 {
+		var ops []store.Op
+		for i := range keys {
+			k, now := key(i), model[key(i)].revision
+			switch (i + round) % 5 {
+			case 0:
+				ops = append(ops, store.Delete("b", k).When(store.IfRevision(now)))
+			case 1:
+				ops = append(ops, store.Check("b", k, store.IfRevision(now)))
+			case 2:
+				ops = append(ops, store.Put("b", k, fmt.Appendf(nil, "%d/%d", round, i)).When(store.IfRevision(now)))
+			default:
+				ops = append(ops, store.Put("b", k, fmt.Appendf(nil, "%d/%d", round, i)))
+			}
+		}
+		apply(ops)
+		same()
+
+		// One expectation among many that is wrong: nothing is done, and the error tells which.
+		stale := slices.Clone(ops)
+		for i := range stale {
+			stale[i] = store.Put("b", key(i), []byte("never"))
+		}
+		wrong := model[key(round*7)].revision + 1
+		stale[round*7] = stale[round*7].When(store.IfRevision(wrong))
+		var conflict *store.RevisionError
+		if _, err := s.Apply(s.ctx, stale...); !errors.As(err, &conflict) || conflict.Key != key(round*7) || conflict.Expected != wrong || conflict.Actual != wrong-1 {
+			t.Fatalf("got %v, want a conflict at %s", err, key(round*7))
+		}
+		same()
+
+		// The same record several times: in order.
+		ops = ops[:0]
+		for i := range 40 {
+			ops = append(ops, store.Put("b", key(i%10), fmt.Appendf(nil, "again %d", i)))
+		}
+		apply(append(ops, store.Delete("b", key(3))))
+		same()
+	}
+
+	// Those that expire.
+	brief := make([]store.Op, keys)
+	for i := range brief {
+		brief[i] = store.Put("b", key(i), []byte("brief")).For(time.Millisecond)
+	}
+	if _, err := s.Apply(s.ctx, brief...); err != nil {
+		t.Fatal(err)
+	}
+	clear(model)
+	eventually(t, "all have expired", func() bool {
+		_, err := s.Get(s.ctx, "b", key(keys-1))
+		return errors.Is(err, store.ErrNotFound)
+	})
+	same()
+	again := make([]store.Op, keys)
+	for i := range again {
+		again[i] = store.Put("b", key(i), []byte("again")).When(store.IfAbsent())
+	}
+	apply(again)
+	same()
 }
