@@ -27,7 +27,7 @@ func (w *writer) answer(ctx context.Context, b *batch, r reply) {
 		o, err := readConflict(b, r.err.Detail)
 		if err != nil {
 			b.failAll(err)
-			w.queue.Finish(b.Batch)
+			w.finish(b)
 			return
 		}
 		w.refuse(ctx, b, &o)
@@ -49,7 +49,7 @@ func (w *writer) answer(ctx context.Context, b *batch, r reply) {
 	}
 	if err != nil {
 		b.failAll(errUnknown(err))
-		w.queue.Finish(b.Batch)
+		w.finish(b)
 		return
 	}
 	w.conclude(ctx, b, &o)
@@ -57,12 +57,13 @@ func (w *writer) answer(ctx context.Context, b *batch, r reply) {
 
 // accept finishes a batch that is stored whole, after head.
 func (w *writer) accept(b *batch, head event.Position) {
+	w.versions.stored(b, head, nil)
 	for i, r := range b.requests {
 		head += event.Position(b.members[i].events)
 		r.Resolve(b.result(i, head))
 	}
 	w.committed(head)
-	w.queue.Finish(b.Batch)
+	w.finish(b)
 }
 
 // conclude finishes a batch of which the server has stored what it did not refuse.
@@ -75,15 +76,13 @@ func (w *writer) conclude(ctx context.Context, b *batch, o *outcome) {
 		}
 		head += event.Position(b.members[i].events)
 		r.Resolve(b.result(i, head))
-		for _, p := range b.of(i) {
-			w.versions.set(p.stream, p.before+event.Version(p.events))
-		}
 	}
 	if head > o.head {
+		w.versions.stored(b, o.head, o.refused)
 		w.committed(head)
 	}
 	if len(o.refused) == 0 {
-		w.queue.Finish(b.Batch)
+		w.finish(b)
 		return
 	}
 	w.refuse(ctx, b, o)
@@ -92,7 +91,7 @@ func (w *writer) conclude(ctx context.Context, b *batch, o *outcome) {
 // refuse finishes a batch of which some members met a conflict. A member that is stored already is answered with its
 // first result, one whose expectations do not hold with its conflict; the others go back into the queue.
 func (w *writer) refuse(ctx context.Context, b *batch, o *outcome) {
-	defer w.queue.Finish(b.Batch)
+	defer w.finish(b)
 	for j, version := range o.found {
 		if b.how == byCopy || version < 0 {
 			w.versions.set(b.parts[j].stream, event.Version(max(version, -version)))
@@ -151,7 +150,7 @@ func (w *writer) answerByID(ctx context.Context, b *batch, members []int, compla
 
 // failed finishes a batch that the server rejected whole, not for a conflict.
 func (w *writer) failed(ctx context.Context, b *batch, err *pgconn.PgError) {
-	defer w.queue.Finish(b.Batch)
+	defer w.finish(b)
 	if !blamesOne(err) {
 		b.failAll(w.explain(ctx, err))
 		return

@@ -19,6 +19,7 @@ type plan struct {
 type member struct {
 	first, length int
 	events        int
+	last          event.ID       // of its last event
 	after         event.Position // of its condition
 }
 
@@ -27,6 +28,7 @@ type part struct {
 	stream   event.StreamID
 	expected store.Expected
 	events   int
+	ends     bool          // the stream, by a tombstone
 	before   event.Version // the stream's version before it: guessed, or as the server found
 }
 
@@ -36,8 +38,10 @@ func planOf(commits []store.Commit) plan {
 		m := member{first: len(p.parts), length: len(commits[i].Appends)}
 		for j := range commits[i].Appends {
 			a := &commits[i].Appends[j]
-			p.parts = append(p.parts, part{stream: a.Stream, expected: a.Expected, events: len(a.Events)})
+			last := &a.Events[len(a.Events)-1]
+			p.parts = append(p.parts, part{stream: a.Stream, expected: a.Expected, events: len(a.Events), ends: last.Type == event.TombstoneType})
 			m.events += len(a.Events)
+			m.last = last.ID
 		}
 		if commits[i].Condition != nil {
 			m.after = commits[i].Condition.After
@@ -69,8 +73,11 @@ type batch struct {
 	plan
 
 	requests []*groupcommit.Request // as formed; Batch.Requests loses those whose callers leave
-	checked  []int32                // the parts whose versions append_begin checks
 	how      how
+	serial   uint64  // counts what was sent
+	tip      tip     // the end of the log that makes certain what is not doubtful
+	checked  []int32 // the parts whose versions append_begin checks
+	doubtful int     // how many of checked, from the first, it checks in any case
 }
 
 // how a batch is sent.
@@ -89,6 +96,7 @@ const fewRequests = 6
 func (w *writer) prepare(from *groupcommit.Batch) *batch {
 	b := &batch{Batch: from, requests: slices.Clone(from.Requests), how: byCopy}
 	b.plan = planOf(b.commits())
+	w.versions.begin(b)
 	guessed := false // wrongly: do not guess again, another process may be as busy on the stream
 	for _, r := range b.requests {
 		guessed = guessed || r.Versions != nil
@@ -98,8 +106,11 @@ func (w *writer) prepare(from *groupcommit.Batch) *batch {
 		b.how = byMany
 	case b.single():
 		b.how = byOne
-	case !w.guess(b):
+	case !w.versions.guess(b):
 		b.how = byMany
+	}
+	if b.how != byCopy {
+		w.versions.touch(b)
 	}
 	return b
 }
@@ -120,31 +131,6 @@ func (b *batch) commits() []store.Commit {
 		commits[i] = r.Commit
 	}
 	return commits
-}
-
-// guess fills in the version of each part's stream, and notes the ones that the server has to check: the first of each
-// stream, since any later one follows from it. It gives false where there is nothing to guess from.
-func (w *writer) guess(b *batch) bool {
-	clear(w.seen)
-	for i := range b.parts {
-		p := &b.parts[i]
-		before, chained := w.seen[p.stream]
-		if !chained {
-			var exact bool
-			if before, exact = p.expected.Version(); !exact {
-				if before = w.versions.get(p.stream); !p.expected.Allows(before) {
-					return false
-				}
-			}
-			b.checked = append(b.checked, int32(i))
-		}
-		p.before = before
-		w.seen[p.stream] = before + event.Version(p.events)
-	}
-	for stream, version := range w.seen {
-		w.versions.set(stream, version) // the next batch may be sent before this one is answered
-	}
-	return true
 }
 
 // present gives the members whose callers are still there; the batch is held.

@@ -82,7 +82,13 @@ func beginParameters(b *batch) [][]byte {
 	for i, p := range b.checked {
 		streams[i], expected[i] = b.parts[p].stream, int64(b.parts[p].before)
 	}
-	return [][]byte{textArray(streams), int64Array(expected), conditions(b.commits())}
+	var at, id []byte
+	if b.tip.position > 0 {
+		at, id = binary.BigEndian.AppendUint64(nil, uint64(b.tip.position)), b.tip.id[:]
+	}
+	return [][]byte{
+		textArray(streams), int64Array(expected), conditions(b.commits()), binary.BigEndian.AppendUint32(nil, uint32(b.doubtful)), at, id,
+	}
 }
 
 // conditionItem is one query item as append_conflicts reads it.

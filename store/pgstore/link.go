@@ -54,6 +54,7 @@ func (w *writer) newLink(ctx context.Context) (*link, error) {
 		inflight: make(chan *batch, 2), // the depth of the queue: sending to it never blocks
 		done:     make(chan struct{}),
 	}
+	w.versions.forget()
 	go l.read(ctx, w)
 	return l, nil
 }
@@ -63,7 +64,7 @@ func (l *link) send(w *writer, b *batch) {
 	buf, err := encode(l.buf[:0], b)
 	if err != nil { // a message over the protocol's limit of a gigabyte
 		b.failAll(err)
-		w.queue.Finish(b.Batch)
+		w.finish(b)
 		return
 	}
 	if l.buf = buf; cap(buf) > largeBuffer {

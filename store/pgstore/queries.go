@@ -10,8 +10,8 @@ import (
 
 // Everything is written out with the schema's name, so that no search_path can lead elsewhere.
 const (
-	// Append: see migrations/0002_append.sql.
-	sqlAppendBegin = `select {{schema}}.append_begin($1, $2, $3)`
+	// Append: see migrations/0002_append.sql and 0004_append_begin.sql.
+	sqlAppendBegin = `select {{schema}}.append_begin($1, $2, $3, $4, $5, $6)`
 	sqlAppendCopy  = `copy {{schema}}.events (id, stream, version, type, schema_version, content_type, data, metadata, tags, occurred_at) from stdin binary`
 	// sqlAppendTags runs after the COPY in the same transaction; $2 counts back from the last position that it took.
 	sqlAppendTags = `insert into {{schema}}.event_tags (tag, position) select t.tag, currval('{{schema}}.event_position') - t.back from unnest($1::text[], $2::bigint[]) as t(tag, back)`
@@ -50,7 +50,9 @@ const (
 
 	// Records, by records_bucket_key. The clock is the server's, and goes on inside a transaction.
 	sqlApply = `select failed, actual, revisions from {{schema}}.apply_records($1, $2, $3, $4, $5, $6, $7)`
-	sqlGet   = `select value, revision, expires_at from {{schema}}.records
+	// sqlApplyMany is for batches that name no record twice.
+	sqlApplyMany = `select failed, actual, revisions from {{schema}}.apply_many($1, $2, $3, $4, $5, $6, $7)`
+	sqlGet       = `select value, revision, expires_at from {{schema}}.records
 		where bucket = $1 and key = $2 and (expires_at is null or expires_at > clock_timestamp())`
 	sqlScanForwards = `select key, value, revision, expires_at from {{schema}}.records
 		where bucket = $1 and key >= $2 and ($3 = '' or key < $3) and (expires_at is null or expires_at > clock_timestamp()) order by key limit $4`

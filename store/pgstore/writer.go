@@ -9,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"lexigram.dev/events/event"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/internal/groupcommit"
 )
@@ -21,7 +20,6 @@ type writer struct {
 	mode     AppendMode
 	queue    *groupcommit.Queue
 	versions *versions
-	seen     map[event.StreamID]event.Version // scratch of guess
 
 	start sync.Once
 	give  context.CancelFunc // gives up what is on its way
@@ -47,7 +45,6 @@ func newWriter(b *Backend) *writer {
 		mode:     b.options.AppendMode,
 		queue:    groupcommit.New(groupcommit.Options{Depth: depth, Independent: true}),
 		versions: newVersions(rememberedStreams),
-		seen:     map[event.StreamID]event.Version{},
 		done:     make(chan struct{}),
 	}
 }
@@ -150,7 +147,7 @@ func (w *writer) sendByFunction(ctx context.Context, b *batch) {
 		}
 		if !w.wait(ctx, try, err) {
 			b.failAll(w.explain(ctx, fmt.Errorf("nothing was stored: %w", err)))
-			w.queue.Finish(b.Batch)
+			w.finish(b)
 			return
 		}
 	}
@@ -163,6 +160,12 @@ func (w *writer) sendByFunction(ctx context.Context, b *batch) {
 	default:
 		w.recover(ctx, b, err)
 	}
+}
+
+// finish ends a batch: its requests get their answers, or go back into the queue.
+func (w *writer) finish(b *batch) {
+	w.versions.end(b)
+	w.queue.Finish(b.Batch)
 }
 
 // found notes that the server answers.
@@ -215,7 +218,7 @@ func (w *writer) withNew(ctx context.Context, fn func(conn *pgx.Conn) error) err
 // events. What was not stored goes back into the queue: should the old connection's transaction still commit, then
 // either it has the append lock and the retry waits for it, or the ids tell.
 func (w *writer) recover(ctx context.Context, b *batch, cause error) {
-	defer w.queue.Finish(b.Batch)
+	defer w.finish(b)
 	for try := 0; ; try++ {
 		b.Hold()
 		present := b.present()
