@@ -51,9 +51,10 @@ func openWriter(ctx context.Context, b *Backend) (*writer, error) {
 	w := &writer{backend: b, seen: unknown, streams: map[event.StreamID]tail{}}
 	err := whileBusy(ctx, b.options.BusyTimeout, func() (err error) {
 		// Checkpoints are the checkpointer's: one by the writer would make an append wait for it. The cache, of up to
-		// 64 MiB, is for the streams' index: appends to many streams touch its pages at random.
+		// 16 MiB, is for the streams' index: appends to many streams touch its pages at random. A larger one costs more
+		// than it saves: a commit that has split a page looks at each page of the cache.
 		w.conn, err = openConn(b.path, b.openFlags(), `journal_mode = wal`, `synchronous = `+b.options.Synchronous.String(),
-			`wal_autocheckpoint = 0`, `temp_store = memory`, `cache_size = -65536`)
+			`wal_autocheckpoint = 0`, `temp_store = memory`, `cache_size = -16384`)
 		return err
 	})
 	if err != nil {
@@ -131,6 +132,9 @@ const (
 	withdrawAfter = 500 * time.Microsecond
 )
 
+// usualRequests is up to how many requests a batch is worth waiting for.
+const usualRequests = 64
+
 // commitBatches writes batch after batch until the queue is closed and empty. It is the writer goroutine.
 func (b *Backend) commitBatches() {
 	timer := time.NewTimer(heldFor)
@@ -182,18 +186,20 @@ func (w *writer) commitBatch(batch *groupcommit.Batch, locked time.Time) time.Ti
 	return time.Time{}
 }
 
-// appendAll appends each request of the batch, those that are refused aside, and commits.
+// appendAll appends each request of the batch, and those that come meanwhile, those that are refused aside, and commits.
 func (w *writer) appendAll(batch *groupcommit.Batch) error {
-	for _, r := range batch.Requests {
-		res, err := w.append(&r.Commit)
-		switch {
-		case err == nil:
-			r.Resolve(res)
-		case refusal(err):
-			r.Fail(err)
-		default:
-			w.rollbackTransaction()
-			return err
+	for requests := batch.Requests; len(requests) > 0; requests = w.backend.queue.Extend(batch, usualRequests) {
+		for _, r := range requests {
+			res, err := w.append(&r.Commit)
+			switch {
+			case err == nil:
+				r.Resolve(res)
+			case refusal(err):
+				r.Fail(err)
+			default:
+				w.rollbackTransaction()
+				return err
+			}
 		}
 	}
 	return w.commitWith(w.backend.applies.take())
