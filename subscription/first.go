@@ -35,7 +35,13 @@ func (b *Batch) CommitFirst(ctx context.Context, n int, ops ...store.Op) error {
 
 // Epoch tells under which ownership of the partition the batch is handled: it grows with each owner. A processor that keeps
 // what it knows between batches forgets it when the epoch is another.
-func (b *Batch) Epoch() int64 { return b.fence.Epoch }
+// 0: the batch is not of a running subscription, or is handled already.
+func (b *Batch) Epoch() int64 {
+	if b.fence == nil {
+		return 0
+	}
+	return b.fence.Epoch
+}
 
 // Exact is a Processor whose error is about exactly one event: all before it are handled, by Done or CommitFirst. So the
 // events behind it need not be tried one at a time.

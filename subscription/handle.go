@@ -94,7 +94,7 @@ func (w *worker) try(ctx context.Context, stop <-chan struct{}, events []event.R
 		return last, nil, nil
 	}
 	if !b.committed && b.done > 0 {
-		w.advance(ctx, events[b.done-1].Position, b.done)
+		w.note(events[b.done-1].Position, b.done)
 	}
 	if ctx.Err() != nil {
 		if w.expired() {
@@ -106,6 +106,7 @@ func (w *worker) try(ctx context.Context, stop <-chan struct{}, events []event.R
 	if err != nil {
 		return 0, nil, err
 	}
+	w.saveIfDue(ctx)
 	for done < len(events) && events[done].Position <= w.position {
 		done++
 	}

@@ -255,15 +255,21 @@ func (w *worker) take(ctx context.Context, stop <-chan struct{}, c chunk) error 
 	return nil
 }
 
-// advance notes that events up to a position are handled.
-func (w *worker) advance(ctx context.Context, position event.Position, events int) {
+// note takes down that events up to a position are handled.
+func (w *worker) note(position event.Position, events int) {
 	w.position = position
+	w.since += events
 	w.progress.set(w.partition, position)
+}
+
+// advance is note, and writes the checkpoint when it is time. After a failure that has to wait: what is stored must be
+// looked at first.
+func (w *worker) advance(ctx context.Context, position event.Position, events int) {
+	w.note(position, events)
 	if w.fence.Position >= position { // the processor has committed it
 		w.since, w.writtenAt = 0, time.Now()
 		return
 	}
-	w.since += events
 	w.saveIfDue(ctx)
 }
 
