@@ -28,6 +28,7 @@ func gateName(projection string, g Generation, partition int) string {
 }
 
 func openGates(projection string, g Generation) []store.Op { return setGates(projection, g, gateOpen) }
+
 func holdGates(projection string, g Generation) []store.Op { return setGates(projection, g, gateHeld) }
 
 func setGates(projection string, g Generation, state string) []store.Op {

@@ -53,7 +53,13 @@ func (p *Projection) appended(ctx context.Context, events []event.Recorded) erro
 		if !p.runs(g) {
 			continue
 		}
-		if err := p.retried(func() error { return p.include(ctx, c, g, events) }); err != nil {
+		include := func() error { return p.include(ctx, c, g, events) }
+		if p.options.Transaction { // what the handlers have written is there until the transaction ends: try all of it again
+			err = include()
+		} else {
+			err = p.retried(include)
+		}
+		if err != nil {
 			return fmt.Errorf("inline projection %s: %w", p.name, err)
 		}
 	}
@@ -99,7 +105,7 @@ func (p *Projection) include(ctx context.Context, c *catalog, g Generation, even
 		}
 		events = append(before, events...)
 	}
-	return p.absorb(ctx, g, m, revision, events, mark{Position: events[len(events)-1].Position, Active: true})
+	return p.absorb(ctx, g, revision, events, mark{Position: events[len(events)-1].Position, Active: true})
 }
 
 // between gives the events of some positions that pass the filter.
@@ -119,7 +125,7 @@ func (p *Projection) between(ctx context.Context, from, to event.Position, limit
 }
 
 // absorb handles events and moves the mark, in the transaction at hand.
-func (p *Projection) absorb(ctx context.Context, g Generation, m mark, revision store.Revision, events []event.Recorded, next mark) error {
+func (p *Projection) absorb(ctx context.Context, g Generation, revision store.Revision, events []event.Recorded, next mark) error {
 	gate := gate{store: p.store, name: gateName(p.name, g, 0)}
 	if open, err := gate.look(ctx); err != nil || !open {
 		if errors.Is(err, ErrGone) {
@@ -138,13 +144,23 @@ func (p *Projection) absorb(ctx context.Context, g Generation, m mark, revision 
 		}
 	}
 	if _, err := w.handle(ctx, passing); err != nil {
-		return err
+		return errors.Join(p.moved(ctx, g, revision), err)
 	}
 	ops, err := w.flush()
 	if err != nil {
 		return err
 	}
 	_, err = p.store.Apply(ctx, append(ops, next.put(p.name, g, revision), gate.check())...)
+	return err
+}
+
+// moved gives a conflict when the mark is not as it was seen: where transactions do not read all at one moment, documents
+// may have been newer than it then, and what a handler makes of that counts for nothing.
+func (p *Projection) moved(ctx context.Context, g Generation, seen store.Revision) error {
+	_, revision, err := loadMark(ctx, p.store, p.name, g)
+	if err == nil && revision != seen {
+		err = &store.RevisionError{Bucket: markBucket, Key: g.markKey(p.name), Expected: seen, Actual: revision}
+	}
 	return err
 }
 
@@ -191,7 +207,7 @@ func (p *Projection) approach(ctx context.Context, g Generation, size int) (ther
 	if len(events) == size { // there may be more
 		next = mark{Position: events[size-1].Position}
 	}
-	return next.Active, p.absorb(ctx, g, m, revision, events, next)
+	return next.Active, p.absorb(ctx, g, revision, events, next)
 }
 
 // noteFault keeps why an inline generation does not come on, for reports.

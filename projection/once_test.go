@@ -111,11 +111,11 @@ func TestDocumentsOutsideOfTheCacheAreReadAgain(t *testing.T) {
 		s := newShop(t, open())
 		o := quick(t)
 		o.CacheDocuments, o.BatchEvents = 3, 4
-		p, docs := s.totals("totals", o)
+		p, _ := s.totals("totals", o)
 		stop := start(t, p)
 		must(t, p.WaitFor(t.Context(), s.fill(t, 40, 9)))
 		stop()
-		p, docs = s.totals("totals", o) // which begins with documents that do not fit
+		p, docs := s.totals("totals", o) // which begins with documents that do not fit
 		start(t, p)
 		must(t, p.WaitFor(t.Context(), s.fill(t, 40, 9)))
 		wantFold(t, docs)

@@ -25,13 +25,12 @@ type Projection struct {
 
 	routes  atomic.Pointer[routes]  // nil until the types are looked up
 	catalog atomic.Pointer[catalog] // as it was last read
-	nudge   chan struct{}           // tells the runner to look at the catalog now
 }
 
 // New makes a projection. It does no I/O. The name keeps the read model and its place in the log; it has no "/", "@" or
 // space. A fault of the options or of what is added later is reported when the projection is put into a Set.
 func New(s *store.Store, registry *schema.Registry, name string, o Options) *Projection {
-	p := &Projection{name: name, store: s, registry: registry, options: o.withDefaults(name), nudge: make(chan struct{}, 1)}
+	p := &Projection{name: name, store: s, registry: registry, options: o.withDefaults(name)}
 	if err := event.ValidateName(name); err != nil {
 		p.fault("name: %w", err)
 	} else if strings.ContainsAny(name, "/@ ") {
@@ -66,10 +65,3 @@ func (p *Projection) fixed() bool {
 
 // plain reports whether the handlers write nothing that could be in one unit with the checkpoint.
 func (p *Projection) plain() bool { return !p.options.Transaction && len(p.documents) == 0 }
-
-func (p *Projection) wake() {
-	select {
-	case p.nudge <- struct{}{}:
-	default:
-	}
-}

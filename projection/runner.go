@@ -70,7 +70,6 @@ func (r *runner) wait(ctx context.Context) bool {
 	select {
 	case <-timer.C:
 	case <-r.changed:
-	case <-r.projection.nudge:
 	case <-ctx.Done():
 		return false
 	}
