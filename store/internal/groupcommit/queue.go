@@ -19,10 +19,12 @@ type Options struct {
 	// 4,096 events, 8 MiB.
 	MaxRequests, MaxEvents, MaxBytes int
 
-	// LingerRequests is the size up to which a batch waits for the requests that usually come. Defaults to 64.
+	// LingerRequests is the size up to which a batch waits for the requests that usually come, and the number of events
+	// below which a batch waits for the one in flight: what a batch costs however small it is, a disk flush above all,
+	// outweighs the gain of a pipeline. Defaults to 64.
 	LingerRequests int
 
-	// MaxLinger bounds that wait; the wait is also at most an eighth of the last batch's time. Defaults to 300 µs.
+	// MaxLinger bounds the wait for requests; it is also at most a quarter of the last batch's time. Defaults to 300 µs.
 	MaxLinger time.Duration
 
 	// Independent keeps requests whose outcomes depend on each other out of one batch, for drivers that check a whole
@@ -52,7 +54,7 @@ func (o Options) withDefaults() Options {
 //
 // Algorithm (measured in the project's performance notes): when nothing is in flight, a small batch waits a moment for
 // the requests that the last round showed to be coming (adaptive linger), else a closed loop of callers splits into two
-// half batches for ever. When a batch is in flight, the next goes out once it is at least as large.
+// half batches for ever. When a batch is in flight, the next goes out once it is at least as large, and worth its costs.
 type Queue struct {
 	options Options
 
@@ -60,12 +62,13 @@ type Queue struct {
 	ready   *sync.Cond // the writer waits here
 	left    *sync.Cond // cancelled callers wait here for Release
 	pending []*Request
+	events  int // of pending
 	closed  bool
 
 	inflight         int // batches
 	inflightRequests int
-	waiting          bool // the writer waits until len(pending) reaches need
-	need             int
+	waiting          bool // the writer waits until there are so many pending requests, with so many events
+	need, needEvents int
 	target           int // how many requests the next batch is expected to reach
 	lastTook         time.Duration
 	timer            *time.Timer
@@ -106,7 +109,8 @@ func (q *Queue) Submit(ctx context.Context, c store.Commit) (store.Result, error
 		return store.Result{}, store.ErrClosed
 	}
 	q.pending = append(q.pending, r)
-	wake := q.waiting && len(q.pending) >= q.need
+	q.events += r.events
+	wake := q.waiting && len(q.pending) >= q.need && q.events >= q.needEvents
 	q.mu.Unlock()
 	if wake {
 		q.ready.Signal()
@@ -170,11 +174,11 @@ func (q *Queue) await() {
 		case q.closed && (q.inflight == 0 || len(q.pending) > 0 && q.inflight < q.options.Depth):
 			return
 		case len(q.pending) == 0 || q.inflight >= q.options.Depth:
-			q.wait(1)
-		case q.inflight > 0 && len(q.pending) < q.inflightRequests:
-			q.wait(q.inflightRequests)
+			q.wait(1, 0)
+		case q.inflight > 0 && (len(q.pending) < q.inflightRequests || q.events < q.options.LingerRequests):
+			q.wait(q.inflightRequests, q.options.LingerRequests)
 		case q.inflight == 0 && q.lingers():
-			q.wait(min(q.target, q.options.LingerRequests))
+			q.wait(min(q.target, q.options.LingerRequests), 0)
 		default:
 			return
 		}
@@ -188,7 +192,7 @@ func (q *Queue) lingers() bool {
 	}
 	now := time.Now()
 	if q.deadline.IsZero() {
-		d := min(q.lastTook/8, q.options.MaxLinger)
+		d := min(q.lastTook/4, q.options.MaxLinger)
 		q.deadline = now.Add(d)
 		q.timer.Reset(d)
 	} else if !now.Before(q.deadline) {
@@ -198,8 +202,8 @@ func (q *Queue) lingers() bool {
 	return true
 }
 
-func (q *Queue) wait(need int) {
-	q.need = need
+func (q *Queue) wait(need, events int) {
+	q.need, q.needEvents = need, events
 	if q.inflight >= q.options.Depth {
 		q.need = 1 << 30 // only Finish can help
 	}
@@ -231,6 +235,7 @@ func (q *Queue) form() *Batch {
 	}
 	clear(q.pending[len(rest):])
 	q.pending = rest
+	q.count()
 	return &Batch{Requests: f.batch, Events: f.events, queue: q, began: time.Now(), initial: len(f.batch)}
 }
 
@@ -254,6 +259,7 @@ func (q *Queue) Finish(b *Batch) {
 	}
 	if len(again) > 0 {
 		q.pending = append(again, q.pending...)
+		q.count()
 	}
 	q.inflight--
 	q.inflightRequests -= b.initial
@@ -265,6 +271,14 @@ func (q *Queue) Finish(b *Batch) {
 		r.done <- r.answer // buffered: never blocks
 	}
 	q.ready.Signal()
+}
+
+// count counts the pending events anew.
+func (q *Queue) count() {
+	q.events = 0
+	for _, r := range q.pending {
+		q.events += r.events
+	}
 }
 
 // Close refuses further requests. Next gives out what is queued, then false.

@@ -208,3 +208,36 @@ func TestCloseDrainsAndThenRefuses(t *testing.T) {
 		}
 	})
 }
+
+func TestASecondBatchGoesOutOnlyWhenItIsWorthItsCosts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := New(Options{Depth: 2, LingerRequests: 3})
+		waits := []<-chan error{submit(t.Context(), q, commitTo("a-1", store.Any(), "x"))}
+		first, _ := q.Next()
+		batches := make(chan *Batch, 1)
+		go func() {
+			b, _ := q.Next()
+			batches <- b
+		}()
+		waits = append(waits, submit(t.Context(), q, commitTo("b-1", store.Any(), "x")))
+		select {
+		case <-batches:
+			t.Fatal("a batch of one event went out while another was in flight")
+		default:
+		}
+		waits = append(waits, submit(t.Context(), q, commitTo("c-1", store.Any(), "x", "y")))
+		second := <-batches // three events
+		for _, b := range []*Batch{first, second} {
+			for _, r := range b.Requests {
+				r.Resolve(store.Result{})
+			}
+			q.Finish(b)
+		}
+		for _, w := range waits {
+			if err := <-w; err != nil {
+				t.Error(err)
+			}
+		}
+		q.Close()
+	})
+}
