@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -40,6 +41,15 @@ func (u *unique) watch(ctx context.Context, body bson.Raw) error {
 	if err := u.dropIndexes(ctx, command.Database, command.Collection); err != nil {
 		return err
 	}
+	fields := []string{"_id"}
+	for _, index := range command.Indexes {
+		if first := index.Key[0].Key; !strings.Contains(first, ".") && !slices.Contains(fields, first) {
+			fields = append(fields, first)
+		}
+	}
+	if err := u.serveEquality(ctx, command.Database, command.Collection, fields); err != nil {
+		return err
+	}
 	for _, index := range command.Indexes {
 		if !index.Unique || len(index.Key) != 1 || strings.Contains(index.Key[0].Key, ".") {
 			continue
@@ -58,37 +68,59 @@ const (
 )
 
 const sqlEnforce = `
-create index if not exists %[1]s on %[2]s using gin ((_jsonb->%[3]s));
-create or replace function %[4]s() returns trigger language plpgsql as $f$
+create or replace function %[3]s() returns trigger language plpgsql as $f$
 declare
   wanted text[];
 begin
-  if jsonb_typeof(new._jsonb->%[3]s) is distinct from 'array' then
+  if jsonb_typeof(new._jsonb->%[2]s) is distinct from 'array' then
     return new;
   end if;
-  wanted := array(select jsonb_array_elements_text(new._jsonb->%[3]s));
-  if exists (select from %[2]s where _jsonb->%[3]s ?| wanted and _jsonb->'_id' <> new._jsonb->'_id') then
+  wanted := array(select jsonb_array_elements_text(new._jsonb->%[2]s));
+  if exists (select from %[1]s where _jsonb->%[2]s ?| wanted and _jsonb->'_id' <> new._jsonb->'_id') then
     raise unique_violation using message = 'an element of the array is in another document';
   end if;
   return new;
 end $f$;
-create or replace trigger %[5]s before insert or update on %[2]s for each row execute function %[4]s();`
+create or replace trigger %[4]s before insert or update on %[1]s for each row execute function %[3]s();`
 
-// enforce gives the collection's table its trigger. FerretDB keeps each database in a schema of its name.
-func (u *unique) enforce(ctx context.Context, database, collection, field string) error {
-	var table string
-	catalog := pgx.Identifier{database, "_ferretdb_database_metadata"}.Sanitize()
-	err := u.pool.QueryRow(ctx, fmt.Sprintf(sqlTable, catalog), collection).Scan(&table)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil // FerretDB has refused the command
+// serveEquality makes the indexes that the questions which FerretDB sends to PostgreSQL can use.
+func (u *unique) serveEquality(ctx context.Context, database, collection string, fields []string) error {
+	table, err := u.table(ctx, database, collection)
+	if err != nil || table == "" {
+		return err
 	}
-	if err != nil {
+	for _, field := range fields {
+		_, err := u.pool.Exec(ctx, fmt.Sprintf(`create index if not exists %s on %s using gin ((_jsonb->%s))`,
+			pgx.Identifier{"mongofake_" + table + "_" + field}.Sanitize(), pgx.Identifier{database, table}.Sanitize(), quote(field)))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// table gives the name of a collection's table; "" where FerretDB has refused to make it. FerretDB keeps each database
+// in a schema of its name.
+func (u *unique) table(ctx context.Context, database, collection string) (table string, err error) {
+	catalog := pgx.Identifier{database, "_ferretdb_database_metadata"}.Sanitize()
+	err = u.pool.QueryRow(ctx, fmt.Sprintf(sqlTable, catalog), collection).Scan(&table)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", nil
+	}
+	return table, err
+}
+
+func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+
+// enforce gives the collection's table its trigger.
+func (u *unique) enforce(ctx context.Context, database, collection, field string) error {
+	table, err := u.table(ctx, database, collection)
+	if err != nil || table == "" {
 		return err
 	}
 	name := "mongofake_" + table + "_" + field
 	_, err = u.pool.Exec(ctx, fmt.Sprintf(sqlEnforce,
-		pgx.Identifier{name}.Sanitize(), pgx.Identifier{database, table}.Sanitize(),
-		"'"+strings.ReplaceAll(field, "'", "''")+"'", pgx.Identifier{database, name}.Sanitize(), pgx.Identifier{name}.Sanitize()))
+		pgx.Identifier{database, table}.Sanitize(), quote(field), pgx.Identifier{database, name}.Sanitize(), pgx.Identifier{name}.Sanitize()))
 	return err
 }
 

@@ -35,7 +35,7 @@ mongo_up() {
     { tail -5 "$folder/build.log" >&2; fail "mongo: the build failed; its log: $folder/build.log"; }
   # shellcheck disable=SC2016 # the inner shell expands these
   detached setsid --fork sh -c 'echo $$ >"$1/pid"; exec "$1/mongofake" -listen "127.0.0.1:$2" -plain "127.0.0.1:$3" -postgres "$4"' sh \
-    "$folder" "$port" "$(mongo_plain_port)" "postgres://postgres@127.0.0.1:$(postgres_port postgres)/ferretdb?sslmode=disable" \
+    "$folder" "$port" "$(mongo_plain_port)" "postgres://postgres@127.0.0.1:$(postgres_port postgres)/ferretdb?sslmode=disable&pool_max_conns=150" \
     >"$folder/log" 2>&1 </dev/null
   for i in $(seq 100); do
     if mongo_running; then return; fi

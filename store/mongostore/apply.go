@@ -27,6 +27,9 @@ func (b *Backend) Apply(ctx context.Context, ops []store.Op) ([]store.Revision, 
 	return b.batch.submit(ctx, &application{ops: ops, size: size, done: make(chan struct{})})
 }
 
+// opPatience is how much longer than ReconnectFor a batch may take for each of its operations.
+const opPatience = 10 * time.Millisecond
+
 // opOverhead is more than what an operation takes in the batch's document beside its names and its value.
 const opOverhead = 96
 
@@ -137,7 +140,11 @@ func (t *batcher) run() {
 			<-t.signal
 			continue
 		}
-		ctx, cancel := context.WithTimeout(t.ending, t.options.ReconnectFor)
+		work := t.options.ReconnectFor
+		for _, a := range batch {
+			work += time.Duration(len(a.ops)) * opPatience
+		}
+		ctx, cancel := context.WithTimeout(t.ending, work)
 		t.write(ctx, batch)
 		cancel()
 	}
@@ -204,7 +211,8 @@ func (t *batcher) once(ctx context.Context, batch []*application) (bool, error) 
 		outcomes[i] = e.evaluate(a.ops)
 	}
 	next := e.batch()
-	if err := t.claim(ctx, next.Batch, e.doubtful(next)); err != nil {
+	missing, there := e.doubtful(next)
+	if err := t.claim(ctx, next.Batch, missing, there); err != nil {
 		return false, err
 	}
 	replaced, err := t.replaceBatch(ctx, t.last, next)

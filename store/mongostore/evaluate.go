@@ -112,13 +112,17 @@ func (e *evaluation) batch() *batchDoc {
 
 // doubtful gives the records to be set that may be missing when the batch is carried out: those that are missing now,
 // and those that may expire and be swept away.
-func (e *evaluation) doubtful(b *batchDoc) []string {
-	var ids []string
+func (e *evaluation) doubtful(b *batchDoc) (missing, there []string) {
 	for i := range b.Ops {
-		doc := e.records[b.Ops[i].ID]
-		if !b.Ops[i].Delete && (doc == nil || doc.Revision == 0 || doc.Expires != 0) {
-			ids = append(ids, b.Ops[i].ID)
+		if b.Ops[i].Delete {
+			continue
+		}
+		switch doc := e.records[b.Ops[i].ID]; {
+		case doc == nil:
+			missing = append(missing, b.Ops[i].ID)
+		case doc.Revision == 0 || doc.Expires != 0:
+			there = append(there, b.Ops[i].ID)
 		}
 	}
-	return ids
+	return missing, there
 }

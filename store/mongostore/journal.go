@@ -3,6 +3,7 @@ package mongostore
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -86,29 +87,57 @@ func (b *Backend) carryOut(ctx context.Context, batch *batchDoc) error {
 			SetFilter(bson.D{{Key: fieldID, Value: op.ID}, {Key: "$or", Value: bson.A{older, bson.D{{Key: fieldClaims, Value: batch.Batch}}}}}).
 			SetUpdate(bson.D{{Key: "$set", Value: set}, {Key: "$unset", Value: unset}})
 	}
-	if len(models) > 0 {
-		if _, err := b.records.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false)); err != nil {
-			return err
-		}
+	if err := b.bulkWrite(ctx, models); err != nil {
+		return err
 	}
 	_, err := b.meta.UpdateOne(ctx, bson.D{{Key: fieldID, Value: metaRecords}, {Key: fieldBatch, Value: batch.Batch}},
 		bson.D{{Key: "$set", Value: bson.D{{Key: fieldDone, Value: true}, {Key: fieldOps, Value: bson.A{}}}}})
 	return err
 }
 
-// claim makes sure that the batch's puts find the records, and that nobody sweeps them away before.
-func (b *Backend) claim(ctx context.Context, batch bson.Binary, ids []string) error {
-	if len(ids) == 0 {
-		return nil
+// claim makes sure that the batch's puts find the records, and that nobody sweeps them away before: those that are
+// missing are made, the others marked.
+func (b *Backend) claim(ctx context.Context, batch bson.Binary, missing, there []string) error {
+	if len(missing) > 0 {
+		docs := make([]bson.D, len(missing))
+		for i, id := range missing {
+			docs[i] = bson.D{{Key: fieldID, Value: id}, {Key: fieldClaims, Value: bson.A{batch}}}
+		}
+		_, err := b.records.InsertMany(ctx, docs, options.InsertMany().SetOrdered(false))
+		if isDuplicate(err) { // another process has made some
+			there, err = slices.Concat(missing, there), nil
+		}
+		if err != nil {
+			return err
+		}
 	}
-	models := make([]mongo.WriteModel, len(ids))
-	for i, id := range ids {
+	models := make([]mongo.WriteModel, len(there))
+	for i, id := range there {
 		models[i] = mongo.NewUpdateOneModel().SetUpsert(true).
 			SetFilter(bson.D{{Key: fieldID, Value: id}}).
 			SetUpdate(bson.D{{Key: "$addToSet", Value: bson.D{{Key: fieldClaims, Value: batch}}}})
 	}
-	_, err := b.records.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
-	return err
+	return b.bulkWrite(ctx, models)
+}
+
+// updatesAtOnce bounds a command, since FerretDB holds a connection to its database for each update of a command, and
+// waits for ever when it has no more. Its pool has 50.
+const (
+	updatesAtOnce       = 100
+	updatesAtOnceFerret = 20
+)
+
+func (b *Backend) bulkWrite(ctx context.Context, models []mongo.WriteModel) error {
+	size := updatesAtOnce
+	if b.server.ferret != "" {
+		size = updatesAtOnceFerret
+	}
+	for chunk := range slices.Chunk(models, size) {
+		if _, err := b.records.BulkWrite(ctx, chunk, options.BulkWrite().SetOrdered(false)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // replaceBatch is the moment at which the batch is done, if last still is the newest revision.
