@@ -95,7 +95,8 @@ func (a *Admin) fill(ctx context.Context, o BenchRead) error {
 		if done.Load() >= left {
 			return full
 		}
-		if err := w.append(ctx, a.store, writer); err != nil {
+		// The first writer that finds it full stops the others between two appends, so that the head stays.
+		if err := w.append(context.WithoutCancel(ctx), a.store, writer); err != nil {
 			return err
 		}
 		n := done.Add(fillEvents)
