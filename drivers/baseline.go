@@ -5,7 +5,9 @@ import (
 	"strings"
 
 	"lexigram.dev/events/admin"
+	"lexigram.dev/events/store/mongostore/mongobaseline"
 	"lexigram.dev/events/store/pgstore/pgbaseline"
+	"lexigram.dev/events/store/redisstore/redisbaseline"
 	"lexigram.dev/events/store/sqlitestore/sqlitebaseline"
 )
 
@@ -23,6 +25,18 @@ func OpenBaseline(ctx context.Context, storeURL string) (admin.Baseline, error) 
 		return b, nil
 	case "postgres", "postgresql":
 		b, err := pgbaseline.Open(ctx, storeURL)
+		if err != nil {
+			return nil, err
+		}
+		return b, nil
+	case "mongodb", "mongodb+srv":
+		b, err := mongobaseline.Open(ctx, storeURL)
+		if err != nil {
+			return nil, err
+		}
+		return b, nil
+	case "redis", "rediss":
+		b, err := redisbaseline.Open(ctx, storeURL)
 		if err != nil {
 			return nil, err
 		}

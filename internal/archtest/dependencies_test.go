@@ -21,6 +21,7 @@ func TestDependencies(t *testing.T) {
 		"core":        core(),
 		"sqlitestore": {".", "store/sqlitestore"},
 		"pgstore":     {".", "store/pgstore"},
+		"mongostore":  {".", "store/mongostore"},
 		"lexevents":   {"cmd/lexevents"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -52,7 +53,7 @@ func TestDependencies(t *testing.T) {
 
 // TestDriversAreSeparate: who uses the root package and one driver compiles no other driver's client.
 func TestDriversAreSeparate(t *testing.T) {
-	for _, driver := range []string{"store/pgstore", "store/sqlitestore"} {
+	for _, driver := range []string{"store/pgstore", "store/mongostore", "store/sqlitestore"} {
 		modules := dependencies(t, []string{".", driver})
 		for other, libraries := range clients {
 			for _, library := range libraries {

@@ -16,8 +16,8 @@ var layers = [][]string{
 	{"internal/dispatch"}, // what the command and query buses share
 	{"store"},             // L2, the port
 	{"store/internal/groupcommit", "deadletter", "internal/lease"},                                                                         // what the drivers share; what those above the store share (docs/decisions/0010)
-	{"store/memstore", "store/sqlitestore", "store/pgstore", "store/storetest", "aggregate", "command", "query", "subscription", "broker"}, // L3
-	{"store/sqlitestore/sqlitebaseline", "store/pgstore/pgbaseline"},                                                                       // what a driver is measured against
+	{"store/memstore", "store/sqlitestore", "store/pgstore", "store/mongostore", "store/storetest", "aggregate", "command", "query", "subscription", "broker"}, // L3
+	{"store/sqlitestore/sqlitebaseline", "store/pgstore/pgbaseline", "store/mongostore/mongobaseline"},                                                                       // what a driver is measured against
 	{"broker/membroker", "broker/brokertest", "internal/cloudevents"},                                                                      // the drivers of the port; events as messages
 	{"aggregate/aggregatetest", "eventbus", "projection"},                                                                                  // L4
 	{"outbox"},           // sends what eventbus receives
@@ -38,6 +38,8 @@ var clients = map[string][]string{
 	"store/sqlitestore/sqlitebaseline": {"zombiezen.com/go/sqlite"},
 	"store/pgstore":                    {"github.com/jackc/pgx/v5", "github.com/jackc/puddle/v2"},
 	"store/pgstore/pgbaseline":         {"github.com/jackc/pgx/v5"},
+	"store/mongostore":                 {"go.mongodb.org/mongo-driver/v2"},
+	"store/mongostore/mongobaseline":   {"go.mongodb.org/mongo-driver/v2"},
 	"cli":                              {"github.com/spf13/cobra", "github.com/schollz/progressbar/v3"},
 	"outbox/pgxoutbox":                 {"github.com/jackc/pgx/v5"},
 }
@@ -52,6 +54,8 @@ var testClients = map[string][]string{
 var onlyFor = map[string][]string{
 	"store/sqlitestore":                {"drivers", "store/sqlitestore/sqlitebaseline"},
 	"store/pgstore":                    {"drivers", "store/pgstore/pgbaseline"},
+	"store/mongostore":                 {"drivers", "store/mongostore/mongobaseline"},
+	"store/mongostore/mongobaseline":   {"drivers"},
 	"store/sqlitestore/sqlitebaseline": {"drivers"},
 	"store/pgstore/pgbaseline":         {"drivers"},
 	"drivers":                          {"cmd/lexevents"},

@@ -1,15 +1,17 @@
 # shellcheck shell=bash
-# A stand-in for MongoDB: FerretDB with what it lacks of MongoDB's promises (scripts/mongofake), and beside it FerretDB as
-# it is, on the same data. Debian has no MongoDB, and no registry ships one. The data is in Debian's PostgreSQL.
-# A real one is better: set TEST_MONGO_URL to its URL, or use `docker compose up --wait mongo`.
-serves mongo mongo
+# A stand-in for MongoDB: FerretDB with what it lacks of MongoDB's promises (scripts/mongofake), and FerretDB as it is, on
+# the same data: one program on two ports. Debian has no MongoDB, and no registry ships one. The data is in Debian's
+# PostgreSQL. A real one is better: set TEST_MONGO_URL to its URL, or use `docker compose up --wait mongo`.
+serves mongo mongo ferretdb
 
 mongo_port() { echo $((LEX_SERVICES_PORT_BASE + 17)); }
 mongo_plain_port() { echo $((LEX_SERVICES_PORT_BASE + 16)); }
 
 mongo_env() {
-  echo "export TEST_MONGO_URL='mongodb://127.0.0.1:$(mongo_port)/?directConnection=true'"
-  echo "export TEST_FERRETDB_URL='mongodb://127.0.0.1:$(mongo_plain_port)/?directConnection=true'"
+  case $1 in
+    mongo) echo "export TEST_MONGO_URL='mongodb://127.0.0.1:$(mongo_port)/?directConnection=true'" ;;
+    ferretdb) echo "export TEST_FERRETDB_URL='mongodb://127.0.0.1:$(mongo_plain_port)/?directConnection=true'" ;;
+  esac
 }
 
 mongo_running() {

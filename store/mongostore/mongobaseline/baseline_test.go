@@ -1,0 +1,67 @@
+package mongobaseline
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"lexigram.dev/events/event"
+	"lexigram.dev/events/store"
+	"lexigram.dev/events/store/mongostore"
+)
+
+func TestTheBaselineDoesWhatTheStoreDoes(t *testing.T) {
+	url := os.Getenv("TEST_MONGO_URL")
+	if url == "" {
+		if os.Getenv("REQUIRE_SERVICES") == "1" || os.Getenv("CI") == "true" {
+			t.Fatal("TEST_MONGO_URL is not set, and services are required")
+		}
+		t.Skip("set TEST_MONGO_URL to the URL of a MongoDB server to run this")
+	}
+	front, query, _ := strings.Cut(url, "?")
+	url = strings.TrimSuffix(front, "/") + "/test_mongobaseline?prefix=base&" + query
+	backend, err := mongostore.Open(t.Context(), url, mongostore.Options{AutoMigrate: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := store.New(backend, store.Options{})
+	defer s.Close()
+	if _, err := s.Append(t.Context(), "a-1", store.Any(), event.Pending{Type: "x", Data: []byte("{}")}, event.Pending{Type: "y"}); err != nil {
+		t.Fatal(err)
+	}
+	b, err := Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []event.Recorded
+	for v := range 10 {
+		rows = append(rows, event.Recorded{
+			ID: event.NewID(), Stream: "b-1", Version: event.Version(v + 1), Position: event.Position(v + 1), Type: "x", SchemaVersion: 1,
+			ContentType: event.JSON, Data: []byte("{}"), RawMetadata: []byte("{}"), Tags: []event.Tag{"k:1"}, OccurredAt: time.Now(),
+		})
+	}
+	if err := b.SetPool(t.Context(), 2); err != nil {
+		t.Error(err)
+	}
+	for what, err := range map[string]error{
+		"one row": b.Insert(t.Context(), rows[:1]), "some rows": b.Insert(t.Context(), rows[1:4]), "bulk": b.Bulk(t.Context(), rows[4:]),
+	} {
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if n, err := b.Read(t.Context()); n < 2 || err != nil {
+		t.Errorf("read %d events of the store, %v", n, err)
+	}
+	if err := b.SetPool(t.Context(), 0); err == nil {
+		t.Error("a pool without connections was accepted")
+	}
+	database := b.client.Database(b.database)
+	if err := database.Drop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+}
