@@ -21,9 +21,10 @@ const (
 	// holdUp is how long a full queue may hold up others that have nothing to do.
 	holdUp = 10 * time.Millisecond
 
-	// breath is the least time from a read that was woken for at least many events to the next one: while many come, a
-	// few reads of many take less from those who append than many reads of a few. What comes alone is read at once.
-	breath = 2 * time.Millisecond
+	// breath is the least time from a read that has passed at least many events, whether or not the filter selects them,
+	// to the next one: while many come, a few reads of many take less from those who append than many reads of a few. What
+	// comes alone is read at once.
+	breath = 5 * time.Millisecond
 	many   = 16
 )
 
@@ -44,6 +45,7 @@ type feed struct {
 	lanes     []*fed    // by partition; nil: not owned here
 	begun     time.Time // when the last read was begun
 	count     int       // of the events that it gave
+	passed    int       // how many positions it went over
 	uncertain bool      // a read gave nothing: only the head tells whether the log has ended there
 }
 
@@ -165,7 +167,7 @@ func (f *feed) wait(ctx context.Context, wake *waking) {
 		if !open {
 			wake.signals = nil // polling goes on, and open tries again
 		}
-		if rest := breath - time.Since(f.begun); f.count >= many && rest > 0 {
+		if rest := breath - time.Since(f.begun); f.passed >= many && rest > 0 {
 			sleep(rest, ctx.Done())
 		}
 	}
@@ -173,7 +175,7 @@ func (f *feed) wait(ctx context.Context, wake *waking) {
 
 // pass reads one window from a position on. ended is set when it has reached the end of the log.
 func (f *feed) pass(ctx context.Context, next event.Position) (ended bool, err error) {
-	f.begun, f.count = time.Now(), 0
+	f.begun, f.count, f.passed = time.Now(), 0, 0
 	to := next + window - 1
 	filtered := !f.options.Filter.IsZero()
 	var head event.Position
@@ -187,8 +189,12 @@ func (f *feed) pass(ctx context.Context, next event.Position) (ended bool, err e
 			return true, f.flush(ctx, head, true)
 		}
 		to = min(to, head)
+		f.passed = int(to - next + 1)
 	}
 	last, err := f.read(ctx, next, to)
+	if last > 0 && head == 0 {
+		f.passed = int(last - next + 1)
+	}
 	switch {
 	case err != nil:
 		return false, err
