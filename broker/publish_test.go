@@ -139,8 +139,8 @@ func TestFaultsOfAConsumerAreReportedTogether(t *testing.T) {
 
 func TestPausesDoubleUpToTheGreatestAndVaryByAFifth(t *testing.T) {
 	r := broker.Retry{Initial: 100 * time.Millisecond, Max: time.Second}.WithDefaults()
-	for failures, want := range map[int]time.Duration{1: 100, 2: 200, 3: 400, 4: 800, 5: 1000, 60: 1000, 1000: 1000} {
-		want *= time.Millisecond
+	for failures, ms := range map[int]int{1: 100, 2: 200, 3: 400, 4: 800, 5: 1000, 60: 1000, 1000: 1000} {
+		want := time.Duration(ms) * time.Millisecond
 		for range 100 {
 			if got := r.Pause(failures); got < want*8/10 || got > want*12/10 {
 				t.Fatalf("after %d failures the pause is %v, want about %v", failures, got, want)
