@@ -1,7 +1,11 @@
 package admin
 
 import (
+	"context"
+	"iter"
+
 	"lexigram.dev/events/deadletter"
+	"lexigram.dev/events/outbox"
 	"lexigram.dev/events/projection"
 	"lexigram.dev/events/subscription"
 )
@@ -16,3 +20,8 @@ func (a *Admin) DeadLetters() *deadletter.Letters {
 
 // Projections steers the projections of the store, whichever processes run them.
 func (a *Admin) Projections() *projection.Control { return projection.NewControl(a.store) }
+
+// Relays reports on the outbox's relays of the log, whichever processes run them.
+func (a *Admin) Relays(ctx context.Context) iter.Seq2[outbox.Report, error] {
+	return outbox.List(ctx, a.store)
+}

@@ -10,8 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"lexigram.dev/events/broker"
+	"lexigram.dev/events/broker/membroker"
 	"lexigram.dev/events/deadletter"
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/outbox"
 	"lexigram.dev/events/projection"
 	"lexigram.dev/events/schema"
 	"lexigram.dev/events/store"
@@ -252,4 +255,36 @@ func TestProjectionsAreRebuiltFromOutside(t *testing.T) {
 		t.Errorf("left: %+v, %v", r, err)
 	}
 	s.refuses(2, []string{"--partitions"}, "projections", "rebuild", "sums", "--partitions", "-1")
+}
+
+func TestTheOutboxShowsItsBacklogFromOutside(t *testing.T) {
+	s := newShell(t)
+	s.append("order-1", "order.placed", `{"n": 1}`)
+	s.append("order-2", "order.placed", `{"n": 2}`)
+	has(t, s.must("outbox"), "no relay has ever run")
+	svc := newService(t, s)
+	messages := broker.New(membroker.New(membroker.Options{}), broker.Options{})
+	relay, err := outbox.NewRelay(svc.store, "orders", messages, deadletter.New(svc.store, deadletter.Options{}), outbox.Options{
+		PollInterval: 5 * time.Millisecond, OnError: func(error) {},
+		Map: func(e event.Recorded) ([]broker.Message, error) {
+			if e.Stream == "order-2" {
+				return nil, errors.New("no such topic")
+			}
+			return nil, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	svc.start(relay.Run)
+	svc.wait(relay, 2)
+	s.shows([]string{"orders", "live", "0 events", "1"}, "outbox")
+	has(t, s.must("deadletters", "list", "--source", "outbox/orders"), "no such topic")
+	svc.stop()
+	s.append("order-3", "order.placed", `{"n": 3}`)
+	if got := objects(t, s.must("outbox", "--json")); len(got) != 1 || got[0]["name"] != "orders" || got[0]["dead_letters"] != 1.0 {
+		t.Errorf("got %v", got)
+	}
+	has(t, s.must("outbox"), "stopped", "1 event")
+	s.refuses(2, []string{"unknown command"}, "outbox", "now")
 }

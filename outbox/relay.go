@@ -51,10 +51,10 @@ func NewRelay(s *store.Store, name string, b *broker.Broker, letters *deadletter
 }
 
 // Name is the subscription's name.
-func (r *Relay) Name() string { return "outbox-" + r.name }
+func (r *Relay) Name() string { return namePrefix + r.name }
 
 // Source names the relay in dead letters.
-func (r *Relay) Source() string { return "outbox/" + r.name }
+func (r *Relay) Source() string { return sourcePrefix + r.name }
 
 // Run publishes until ctx ends, and then returns nil. It returns the errors of subscription.Subscription.Run. An outage of
 // the broker is waited out.
