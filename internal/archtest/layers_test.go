@@ -15,11 +15,11 @@ var layers = [][]string{
 	{"observe"},           // L1
 	{"internal/dispatch"}, // what the command and query buses share
 	{"store"},             // L2, the port
-	{"store/internal/groupcommit", "deadletter", "internal/lease"},                                                                         // what the drivers share; what those above the store share (docs/decisions/0010)
-	{"store/memstore", "store/sqlitestore", "store/pgstore", "store/mongostore", "store/storetest", "aggregate", "command", "query", "subscription", "broker"}, // L3
-	{"store/sqlitestore/sqlitebaseline", "store/pgstore/pgbaseline", "store/mongostore/mongobaseline"},                                                                       // what a driver is measured against
-	{"broker/membroker", "broker/brokertest", "internal/cloudevents"},                                                                      // the drivers of the port; events as messages
-	{"aggregate/aggregatetest", "eventbus", "projection"},                                                                                  // L4
+	{"store/internal/groupcommit", "deadletter", "internal/lease"}, // what the drivers share; what those above the store share (docs/decisions/0010)
+	{"store/memstore", "store/sqlitestore", "store/pgstore", "store/mongostore", "store/redisstore", "store/storetest", "aggregate", "command", "query", "subscription", "broker"}, // L3
+	{"store/sqlitestore/sqlitebaseline", "store/pgstore/pgbaseline", "store/mongostore/mongobaseline", "store/redisstore/redisbaseline"},                                           // what a driver is measured against
+	{"broker/membroker", "broker/brokertest", "internal/cloudevents"},                                                                                                              // the drivers of the port; events as messages
+	{"aggregate/aggregatetest", "eventbus", "projection"},                                                                                                                          // L4
 	{"outbox"},           // sends what eventbus receives
 	{"outbox/pgxoutbox"}, // lets the outbox use pgx
 	{"."},                // L5, the Engine
@@ -40,6 +40,8 @@ var clients = map[string][]string{
 	"store/pgstore/pgbaseline":         {"github.com/jackc/pgx/v5"},
 	"store/mongostore":                 {"go.mongodb.org/mongo-driver/v2"},
 	"store/mongostore/mongobaseline":   {"go.mongodb.org/mongo-driver/v2"},
+	"store/redisstore":                 {"github.com/redis/go-redis/v9"},
+	"store/redisstore/redisbaseline":   {"github.com/redis/go-redis/v9"},
 	"cli":                              {"github.com/spf13/cobra", "github.com/schollz/progressbar/v3"},
 	"outbox/pgxoutbox":                 {"github.com/jackc/pgx/v5"},
 }
@@ -56,6 +58,8 @@ var onlyFor = map[string][]string{
 	"store/pgstore":                    {"drivers", "store/pgstore/pgbaseline"},
 	"store/mongostore":                 {"drivers", "store/mongostore/mongobaseline"},
 	"store/mongostore/mongobaseline":   {"drivers"},
+	"store/redisstore":                 {"drivers", "store/redisstore/redisbaseline"},
+	"store/redisstore/redisbaseline":   {"drivers"},
 	"store/sqlitestore/sqlitebaseline": {"drivers"},
 	"store/pgstore/pgbaseline":         {"drivers"},
 	"drivers":                          {"cmd/lexevents"},
