@@ -23,6 +23,7 @@ const (
 // caller's to change, and cannot grow into each other.
 type decoder struct {
 	events []event.Recorded
+	size   int            // bytes of data and metadata of the events
 	stream event.StreamID // of all rows, where that is known; saves decoding it
 
 	bytes             []byte
@@ -54,6 +55,7 @@ func (d *decoder) add(stmt *sqlite.Stmt) error {
 	e.RecordedAt = time.UnixMicro(stmt.ColumnInt64(colRecordedAt)).UTC()
 	e.RawMetadata = d.newBytes(stmt, colMetadata)
 	e.Data = d.newBytes(stmt, colData)
+	d.size += len(e.RawMetadata) + len(e.Data)
 	e.Tags = nil
 	if stmt.ColumnType(colTags) == sqlite.TypeNull {
 		return nil

@@ -17,7 +17,8 @@ import (
 const (
 	firstPage = 128
 	nextPage  = 2048
-	shortRead = 16 // events that a read makes room for before it knows whether there are more
+	pageBytes = 4 << 20 // of data and metadata, which end a page too
+	shortRead = 16      // events that a read makes room for before it knows whether there are more
 )
 
 // ReadStream implements store.Log.
@@ -66,24 +67,36 @@ func (b *Backend) events(ctx context.Context, start func() *pager) iter.Seq2[eve
 			}
 			return
 		}
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		ahead := make(chan page, 1)
-		for {
-			more := current.more
-			if more {
-				go func() { ahead <- p.next(ctx) }()
-			}
-			going := current.yield(yield)
-			if !going {
-				cancel()
-			}
-			if more {
-				current = <-ahead // also when the caller has stopped: the read must be over before the loop is
-			}
-			if !going || !more {
+		ahead, stop := p.ahead(ctx)
+		defer stop() // also when the caller panics: the read must be over before the loop is
+		for more := true; more && current.yield(yield); {
+			current, more = <-ahead
+		}
+	}
+}
+
+// ahead reads the pages after the first one on a goroutine of its own. It goes on to the next page as soon as one is
+// taken, without waiting for the caller to ask: that would cost it the time of a wake-up for each page. The caller has
+// then done with the page before, so two pages' memory is enough. stop ends the read, and waits for that.
+func (p *pager) ahead(ctx context.Context) (pages <-chan page, stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	taken, left := make(chan page), make(chan struct{})
+	go func() {
+		defer close(taken)
+		for more := true; more; {
+			next := p.next(ctx)
+			more = next.more
+			select {
+			case taken <- next:
+			case <-left:
 				return
 			}
+		}
+	}()
+	return taken, func() {
+		close(left)
+		cancel()
+		for range taken { // until it is closed
 		}
 	}
 }
@@ -127,7 +140,11 @@ type pager struct {
 
 // next reads a page.
 func (p *pager) next(ctx context.Context) page {
-	c, release, err := p.backend.reader(ctx)
+	open := p.backend.reader
+	if p.composed { // it may pass by any number of events
+		open = p.backend.interruptibleReader
+	}
+	c, release, err := open(ctx)
 	if err != nil {
 		return page{err: err}
 	}
@@ -142,7 +159,7 @@ func (p *pager) next(ctx context.Context) page {
 	p.decoder.events, p.spare = p.spare[:0], p.decoder.events
 	p.decoder.stream = p.stream
 	err = whileBusy(ctx, p.backend.options.BusyTimeout, func() error { return p.rows(c, size) })
-	full := err == nil && len(p.decoder.events) == size
+	full := err == nil && (len(p.decoder.events) == size || p.decoder.size >= pageBytes)
 	if p.left -= len(p.decoder.events); p.limited && p.left == 0 {
 		full = false
 	}
@@ -161,7 +178,7 @@ func (p *pager) rows(c *conn, size int) error {
 	if err != nil {
 		return err
 	}
-	p.decoder.events = p.decoder.events[:0]
+	p.decoder.events, p.decoder.size = p.decoder.events[:0], 0
 	room := size
 	if !p.begun {
 		room = min(size, shortRead)
@@ -170,7 +187,7 @@ func (p *pager) rows(c *conn, size int) error {
 		p.decoder.events = make([]event.Recorded, 0, room)
 	}
 	p.bind(stmt, size)
-	for len(p.decoder.events) < size {
+	for len(p.decoder.events) < size && p.decoder.size < pageBytes {
 		row, err := stmt.Step()
 		if err != nil {
 			return err

@@ -7,7 +7,8 @@ import (
 )
 
 // reader gives a connection for a short while: the transaction's own if ctx carries one of this backend, else one from
-// the pool. Statements on it are interrupted when ctx ends. release must be called before anything of the caller's runs.
+// the pool. Its statements are not interrupted when ctx ends, so it is for those that are soon over, whatever the file
+// holds. release must be called before anything of the caller's runs.
 func (b *Backend) reader(ctx context.Context) (c *conn, release func(), err error) {
 	if err := b.usable(ctx); err != nil {
 		return nil, nil, err
@@ -37,13 +38,20 @@ func (b *Backend) reader(ctx context.Context) (c *conn, release func(), err erro
 			return nil, nil, translate(ctx, err)
 		}
 	}
-	if ctx.Done() == nil {
-		return c, func() { b.readers <- c }, nil
+	return c, func() { b.readers <- c }, nil
+}
+
+// interruptibleReader gives a connection as reader does, whose statements are interrupted when ctx ends. That takes a
+// goroutine, and a wait for its end.
+func (b *Backend) interruptibleReader(ctx context.Context) (_ *conn, release func(), err error) {
+	c, giveBack, err := b.reader(ctx)
+	if err != nil || ctx.Done() == nil || b.transaction(ctx) != nil { // a transaction's statements are interrupted anyway
+		return c, giveBack, err
 	}
 	c.SetInterrupt(ctx.Done())
 	return c, func() {
 		c.SetInterrupt(nil)
-		b.readers <- c
+		giveBack()
 	}, nil
 }
 

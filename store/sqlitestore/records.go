@@ -97,7 +97,7 @@ func (b *Backend) Scan(ctx context.Context, s store.Scan) iter.Seq2[store.Record
 }
 
 func (b *Backend) scanPage(ctx context.Context, s store.Scan, size int) (records []store.Record, err error) {
-	c, release, err := b.reader(ctx)
+	c, release, err := b.interruptibleReader(ctx) // it may pass by many that have expired
 	if err != nil {
 		return nil, err
 	}
