@@ -42,7 +42,9 @@ func TestALateWriteToADroppedGenerationIsRefused(t *testing.T) {
 		must(t, s.control.Cancel(t.Context(), "totals"))
 		close(letGo)
 		wantError(t, <-outcome, store.ErrConflict, "projections.gates/totals@2/0")
-		eventually(t, "the removal", func() bool { return s.status(t, "totals").Building == nil && s.records(t, "projection/totals/2/totals") == 0 })
+		eventually(t, "the removal", func() bool {
+			return s.status(t, "totals").Building == nil && s.records(t, "projection/totals/2/totals") == 0
+		})
 		wantFold(t, docs)
 	})
 }
