@@ -12,7 +12,7 @@
 //
 //	go run ./scripts/feedtest [-for 60s] [-writers 16] [-consumers 3] [-store URL]
 //
-// The store is an empty one, made with `lexevents migrate up`; the default is a SQLite file in a temporary folder.
+// The store must hold no events, and is made where it is missing; the default is a SQLite file in a temporary folder.
 package main
 
 import (

@@ -28,11 +28,10 @@ func (t *feedtest) run(ctx context.Context) (err error) {
 			fmt.Fprintln(os.Stderr, "feedtest: what is left is in", t.folder)
 		}
 	}()
-	embedded := t.store == ""
-	if embedded {
+	if t.store == "" {
 		t.store = "sqlite:" + filepath.Join(t.folder, "events.db")
 	}
-	s, err := openStore(ctx, t.store, embedded)
+	s, err := openStore(ctx, t.store, true)
 	if err != nil {
 		return err
 	}
