@@ -68,7 +68,7 @@ const (
 )
 
 const sqlEnforce = `
-create or replace function %[3]s() returns trigger language plpgsql as $f$
+create or replace function %[3]s() returns trigger language plpgsql set enable_seqscan = off as $f$
 declare
   wanted text[];
 begin
@@ -90,7 +90,7 @@ func (u *unique) serveEquality(ctx context.Context, database, collection string,
 		return err
 	}
 	for _, field := range fields {
-		_, err := u.pool.Exec(ctx, fmt.Sprintf(`create index if not exists %s on %s using gin ((_jsonb->%s))`,
+		_, err := u.pool.Exec(ctx, fmt.Sprintf(`create index if not exists %s on %s using gin ((_jsonb->%s)) with (fastupdate = off)`,
 			pgx.Identifier{"mongofake_" + table + "_" + field}.Sanitize(), pgx.Identifier{database, table}.Sanitize(), quote(field)))
 		if err != nil {
 			return err

@@ -268,7 +268,7 @@ func (w *writer) matching(ctx context.Context, c *store.Condition, last event.Po
 		return 0, err
 	}
 	filter := append(between(low, last), bson.E{Key: "$and", Value: bson.A{queryFilter(c.Query)}})
-	o := inOrder(-1).SetProjection(bson.D{{Key: fieldIDs, Value: 0}, {Key: fieldEvents + "." + fieldData, Value: 0}})
+	o := inOrder(-1).SetProjection(withoutData())
 	cursor, err := w.commits.Find(ctx, filter, o)
 	var d decoder
 	var matched event.Position

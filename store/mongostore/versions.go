@@ -14,6 +14,7 @@ type tail struct {
 type versions struct {
 	limit      int
 	young, old map[event.StreamID]tail
+	complete   bool // no stream is missing: the writer has seen the whole log, and nothing was forgotten
 }
 
 func (v *versions) get(stream event.StreamID) (tail, bool) {
@@ -24,11 +25,12 @@ func (v *versions) get(stream event.StreamID) (tail, bool) {
 	if known {
 		v.set(stream, t)
 	}
-	return t, known
+	return t, known || v.complete
 }
 
 func (v *versions) set(stream event.StreamID, t tail) {
-	if len(v.young) >= v.limit {
+	if _, known := v.young[stream]; !known && len(v.young) >= v.limit {
+		v.complete = v.complete && len(v.old) == 0
 		v.old = v.young
 		v.young = nil
 	}

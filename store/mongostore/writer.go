@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"lexigram.dev/events/event"
@@ -99,8 +100,41 @@ func (w *writer) prepare(ctx context.Context) (context.Context, error) {
 	if err != nil {
 		return ctx, err
 	}
-	w.checkIDs, w.head, w.recent, w.ready = !unique, head, recent{base: head}, true
+	w.checkIDs, w.head, w.recent = !unique, head, recent{base: head}
+	if err := w.warm(ctx); err != nil {
+		return ctx, err
+	}
+	w.ready = true
 	return ctx, nil
+}
+
+// warmEvents is how long a log may be that a writer reads before its first append.
+const warmEvents = 10_000
+
+// warm reads a short log, but for the data, so that nothing needs to be asked about its streams and its end later.
+func (w *writer) warm(ctx context.Context) error {
+	w.versions = versions{limit: rememberedStreams}
+	if w.head > warmEvents {
+		return nil
+	}
+	last := w.head
+	w.head, w.recent, w.versions.complete = 0, recent{}, true
+	if last == 0 {
+		return nil
+	}
+	cursor, err := w.commits.Find(ctx, between(1, last), inOrder(1).SetProjection(withoutData()))
+	return drain(ctx, cursor, err, func(raw bson.Raw) error {
+		c, err := w.decoder.commit(raw)
+		if err != nil {
+			return err
+		}
+		return w.learn(c)
+	})
+}
+
+// withoutData leaves out what only readers want.
+func withoutData() bson.D {
+	return bson.D{{Key: fieldIDs, Value: 0}, {Key: fieldEvents + "." + fieldData, Value: 0}, {Key: fieldEvents + "." + fieldMetadata, Value: 0}}
 }
 
 // time gives the recorded-at of a commit: the server's clock, never going back within this process.
