@@ -63,7 +63,7 @@ func (t *feedtest) consume(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	m, err := newModels(engine.Store())
+	m, err := newModels(engine.Store(), t.folder)
 	if err != nil {
 		return err
 	}

@@ -51,10 +51,11 @@ type models struct {
 	docs   *projection.Documents[total]
 	totals *projection.Projection
 	table  *projection.Projection
+	rows   *table
 }
 
 // newModels defines the projections; they are run by the consumers, and read by the test.
-func newModels(s *store.Store) (*models, error) {
+func newModels(s *store.Store, folder string) (*models, error) {
 	r := schema.NewRegistry()
 	if err := errors.Join(
 		schema.Register[added](r, typeAdded, schema.Options{}),
@@ -77,12 +78,12 @@ func newModels(s *store.Store) (*models, error) {
 		return nil
 	})
 
-	table, err := newTable(s)
+	table, err := newTable(s, folder)
 	if err != nil {
 		return nil, err
 	}
 	o.Transaction, o.Create, o.Drop = true, table.create, table.drop
-	m.table = projection.New(s, r, "table", o)
+	m.table, m.rows = projection.New(s, r, "table", o), table
 	projection.On(m.table, func(ctx context.Context, e added, r event.Recorded) error { return table.add(ctx, e.N, r) })
 	projection.On(m.table, func(ctx context.Context, e poisoned, r event.Recorded) error { return table.add(ctx, e.N, r) })
 	return m, nil

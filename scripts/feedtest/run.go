@@ -49,7 +49,7 @@ func (t *feedtest) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	m, err := newModels(s)
+	m, err := newModels(s, t.folder)
 	if err != nil {
 		return errors.Join(err, c.stop())
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/jackc/pgx/v5"
 	"zombiezen.com/go/sqlite"
@@ -20,27 +21,29 @@ import (
 type table struct {
 	store    *store.Store
 	postgres bool
+	prefix   string // of this run: the tables are in no schema of the store's own
 }
 
-func newTable(s *store.Store) (*table, error) {
+func newTable(s *store.Store, folder string) (*table, error) {
+	prefix := filepath.Base(folder)
 	switch s.Backend().(type) {
 	case *pgstore.Backend:
-		return &table{store: s, postgres: true}, nil
+		return &table{store: s, postgres: true, prefix: prefix}, nil
 	case *sqlitestore.Backend:
-		return &table{store: s}, nil
+		return &table{store: s, prefix: prefix}, nil
 	default:
 		return nil, fmt.Errorf("the table needs PostgreSQL or SQLite, not %T", s.Backend())
 	}
 }
 
-func tableName(g projection.Generation) string { return fmt.Sprintf("feedtest_totals_%d", g.Number) }
+func (t *table) name(g projection.Generation) string { return fmt.Sprintf("%s_%d", t.prefix, g.Number) }
 
 func (t *table) create(ctx context.Context, g projection.Generation) error {
-	return t.exec(ctx, `create table if not exists `+tableName(g)+` (stream text primary key, events bigint not null, sum bigint not null)`)
+	return t.exec(ctx, `create table if not exists `+t.name(g)+` (stream text primary key, events bigint not null, sum bigint not null)`)
 }
 
 func (t *table) drop(ctx context.Context, g projection.Generation) error {
-	return t.exec(ctx, `drop table if exists `+tableName(g))
+	return t.exec(ctx, `drop table if exists `+t.name(g))
 }
 
 // add counts an event, in the transaction that moves the checkpoint too.
@@ -49,7 +52,7 @@ func (t *table) add(ctx context.Context, n int64, e event.Recorded) error {
 	if !ok {
 		return errors.New("not in a handler")
 	}
-	return t.exec(ctx, `insert into `+tableName(g)+` as t (stream, events, sum) values ($1, 1, $2)
+	return t.exec(ctx, `insert into `+t.name(g)+` as t (stream, events, sum) values ($1, 1, $2)
 		on conflict (stream) do update set events = t.events + 1, sum = t.sum + excluded.sum`, string(e.Stream), n)
 }
 
@@ -61,7 +64,7 @@ func (t *table) exec(ctx context.Context, sql string, args ...any) error {
 func (t *table) rows(ctx context.Context, g projection.Generation) (map[string]total, error) {
 	found := map[string]total{}
 	err := t.store.Transact(ctx, func(ctx context.Context) error {
-		return t.query(ctx, `select stream, events, sum from `+tableName(g), func(stream string, events, sum int64) {
+		return t.query(ctx, `select stream, events, sum from `+t.name(g), func(stream string, events, sum int64) {
 			found[stream] = total{Events: events, Sum: sum}
 		})
 	})

@@ -24,7 +24,7 @@ func (t *feedtest) verify(ctx context.Context, s *store.Store, m *models, l *loa
 		return err
 	}
 	fmt.Printf("documents:   %d equal a fold of the log: none of %d events is missing or counted twice\n", len(want), events)
-	if err := compareTable(ctx, s, m, want); err != nil {
+	if err := compareTable(ctx, m, want); err != nil {
 		return err
 	}
 	fmt.Printf("table:       %d rows equal it too\n", len(want))
@@ -86,16 +86,12 @@ func compareDocuments(ctx context.Context, m *models, want map[string]*total) er
 	return nil
 }
 
-func compareTable(ctx context.Context, s *store.Store, m *models, want map[string]*total) error {
-	t, err := newTable(s)
-	if err != nil {
-		return err
-	}
+func compareTable(ctx context.Context, m *models, want map[string]*total) error {
 	live, err := m.table.Live(ctx)
 	if err != nil {
 		return err
 	}
-	rows, err := t.rows(ctx, live)
+	rows, err := m.rows.rows(ctx, live)
 	if err != nil {
 		return err
 	}
@@ -108,7 +104,7 @@ func compareTable(ctx context.Context, s *store.Store, m *models, want map[strin
 			return fmt.Errorf("the row of %s is %+v, the log says %+v", stream, row, w)
 		}
 	}
-	return nil
+	return m.rows.store.Transact(ctx, func(ctx context.Context) error { return m.rows.drop(ctx, live) })
 }
 
 // checkLedger checks that each event stands there, the first time behind its predecessor in the stream.
