@@ -175,7 +175,7 @@ func TestDeadLettersAreRetriedEditedAndDiscardedFromOutside(t *testing.T) {
 	has(t, s.must("deadletters", "retry", ids[0], "--wait", "20s"), "handled")
 	broken.Store(true)
 	has(t, s.must("deadletters", "edit", ids[2], "--data", `{"good": 3}`), "retry requested")
-	for len(objects(t, s.must("deadletters", "list", "--json"))) > 0 { //nolint:revive // until the service has seen the requests
+	for len(objects(t, s.must("deadletters", "list", "--json"))) > 0 { // until the service has seen the requests
 	}
 
 	s.append("order-3", "order.placed", `{"bad": 4}`)
@@ -231,7 +231,7 @@ func TestProjectionsAreRebuiltFromOutside(t *testing.T) {
 	}
 	has(t, s.must("projections", "status", "sums"), "GENERATION", "live", "previous", "20 of 20")
 	has(t, s.must("projections", "switch-back", "sums"), "generation before")
-	for status := projectionStatus(t, s); status.Live.Number != 1; status = projectionStatus(t, s) { //nolint:revive // until the service has switched
+	for status := projectionStatus(t, s); status.Live.Number != 1; status = projectionStatus(t, s) { // until the service has switched
 	}
 	has(t, s.must("projections", "pause", "sums"), "paused")
 	has(t, s.must("projections", "status", "sums"), "paused")
