@@ -82,21 +82,9 @@ func (a *app) benchRead() *cobra.Command {
 	var o admin.BenchRead
 	cmd := &cobra.Command{
 		Use: "read", Short: "Measure a replay of the whole log, after filling it", Args: cobra.NoArgs,
-		RunE: a.action(func(ctx context.Context, _ []string) error {
-			if o.Events < 1 {
-				return usagef("--events %d: must be at least 1", o.Events)
-			}
-			return a.measure(ctx, func(ad *admin.Admin, baseline admin.Baseline) error {
-				bar := a.progress("fill", -1, false)
-				o.Progress = bar.at
-				figures, err := ad.BenchRead(ctx, baseline, o)
-				bar.end()
-				if err != nil {
-					return err
-				}
-				return a.showReads(figures, baseline != nil)
-			})
-		}),
+		RunE: benchLog(a, &o, func(ad *admin.Admin, ctx context.Context, baseline admin.Baseline) (admin.ReadFigures, error) {
+			return ad.BenchRead(ctx, baseline, o)
+		}, a.showReads),
 	}
 	benchReadFlags(cmd, &o)
 	return cmd

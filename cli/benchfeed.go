@@ -14,26 +14,41 @@ func (a *app) benchSubscribe() *cobra.Command {
 	var o admin.BenchSubscribe
 	cmd := &cobra.Command{
 		Use: "subscribe", Short: "Measure catching up, the way to a live handler, and what following costs appends", Args: cobra.NoArgs,
-		RunE: a.action(func(ctx context.Context, _ []string) error {
-			if o.Events < 1 || o.Samples < 1 || o.Duration <= 0 {
-				return usagef("--events, --samples and --duration must be positive")
+		PreRunE: func(*cobra.Command, []string) error {
+			if o.Samples < 1 || o.Duration <= 0 {
+				return usagef("--samples and --duration must be positive")
 			}
-			return a.measure(ctx, func(ad *admin.Admin, baseline admin.Baseline) error {
-				bar := a.progress("fill", -1, false)
-				o.Progress = bar.at
-				figures, err := ad.BenchSubscribe(ctx, baseline, o)
-				bar.end()
-				if err != nil {
-					return err
-				}
-				return a.showFeeds(figures, baseline != nil)
-			})
-		}),
+			return nil
+		},
+		RunE: benchLog(a, &o.BenchRead, func(ad *admin.Admin, ctx context.Context, baseline admin.Baseline) (admin.SubscribeFigures, error) {
+			return ad.BenchSubscribe(ctx, baseline, o)
+		}, a.showFeeds),
 	}
 	benchReadFlags(cmd, &o.BenchRead)
 	cmd.Flags().IntVar(&o.Samples, "samples", 300, "appends whose way to the handler is timed, one by one")
 	cmd.Flags().DurationVar(&o.Duration, "duration", 3*time.Second, "of appending by 64 writers, with a follower and without, each")
 	return cmd
+}
+
+// benchLog makes the function of a command that fills the log, shows how far that is, measures something, and shows that.
+func benchLog[F any](
+	a *app, o *admin.BenchRead, measure func(*admin.Admin, context.Context, admin.Baseline) (F, error), show func(figures F, compared bool) error,
+) func(*cobra.Command, []string) error {
+	return a.action(func(ctx context.Context, _ []string) error {
+		if o.Events < 1 {
+			return usagef("--events %d: must be at least 1", o.Events)
+		}
+		return a.measure(ctx, func(ad *admin.Admin, baseline admin.Baseline) error {
+			bar := a.progress("fill", -1, false)
+			o.Progress = bar.at
+			figures, err := measure(ad, ctx, baseline)
+			bar.end()
+			if err != nil {
+				return err
+			}
+			return show(figures, baseline != nil)
+		})
+	})
 }
 
 func benchReadFlags(cmd *cobra.Command, o *admin.BenchRead) {
@@ -60,21 +75,9 @@ func (a *app) benchProject() *cobra.Command {
 	var o admin.BenchRead
 	cmd := &cobra.Command{
 		Use: "project", Short: "Measure a projection that keeps a document for each stream", Args: cobra.NoArgs,
-		RunE: a.action(func(ctx context.Context, _ []string) error {
-			if o.Events < 1 {
-				return usagef("--events %d: must be at least 1", o.Events)
-			}
-			return a.measure(ctx, func(ad *admin.Admin, baseline admin.Baseline) error {
-				bar := a.progress("fill", -1, false)
-				o.Progress = bar.at
-				figures, err := ad.BenchProject(ctx, baseline, o)
-				bar.end()
-				if err != nil {
-					return err
-				}
-				return a.showProjections(figures, baseline != nil)
-			})
-		}),
+		RunE: benchLog(a, &o, func(ad *admin.Admin, ctx context.Context, baseline admin.Baseline) (admin.ProjectFigures, error) {
+			return ad.BenchProject(ctx, baseline, o)
+		}, a.showProjections),
 	}
 	benchReadFlags(cmd, &o)
 	return cmd

@@ -73,30 +73,11 @@ func (a *app) countLetters(ctx context.Context, ad *admin.Admin, f deadletter.Fi
 }
 
 func (a *app) printLetters(ctx context.Context, ad *admin.Admin, f deadletter.Filter) error {
-	t := newTable(a.stdout, "ID", "STATE", "TYPE", "ATTEMPTS", "LAST FAILED", "ERROR")
-	n := 0
-	for letter, err := range ad.DeadLetters().List(ctx, f) {
-		if err != nil {
-			return err
-		}
-		n++
-		if a.json {
-			err = a.printJSON(letter)
-		} else {
-			err = t.row(letter.ID, letter.State, letterType(&letter), letter.Attempts, moment(letter.LastFailedAt), short(letter.Error))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if n == 0 && !a.json {
-		_, err := fmt.Fprintln(a.stdout, "no dead letters")
-		return err
-	}
-	if a.json {
-		return nil
-	}
-	return t.end()
+	return show(a, ad.DeadLetters().List(ctx, f), "no dead letters",
+		[]string{"ID", "STATE", "TYPE", "ATTEMPTS", "LAST FAILED", "ERROR"},
+		func(l deadletter.Letter) []any {
+			return []any{l.ID, l.State, letterType(&l), l.Attempts, moment(l.LastFailedAt), short(l.Error)}
+		})
 }
 
 func letterType(l *deadletter.Letter) string {

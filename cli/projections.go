@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -15,72 +16,43 @@ import (
 )
 
 func (a *app) projections() *cobra.Command {
-	steer := func(use, short, done string, do func(context.Context, *projection.Control, string) error) *cobra.Command {
-		return &cobra.Command{
-			Use: use + " NAME", Short: short, Args: cobra.ExactArgs(1),
-			RunE: a.action(func(ctx context.Context, args []string) error {
-				return a.with(ctx, toChange, func(ad *admin.Admin) error {
-					if err := do(ctx, ad.Projections(), args[0]); err != nil {
-						return err
-					}
-					return a.done("projection", args[0], done)
-				})
-			}),
-		}
-	}
+	steer := steering(a, "projection", (*admin.Admin).Projections)
 	return group("projections", "List, rebuild and steer projections, whichever programs run them",
 		a.listProjections(), a.projectionStatus(), a.rebuildProjection(),
 		steer("cancel", "End a rebuild; the live generation serves on", "rebuild cancelled",
-			func(ctx context.Context, c *projection.Control, name string) error { return c.Cancel(ctx, name) }),
+			(*projection.Control).Cancel),
 		steer("switch-back", "Make the generation before the live one live again", "the generation before is live, or will be when it is as far",
-			func(ctx context.Context, c *projection.Control, name string) error {
+			func(c *projection.Control, ctx context.Context, name string) error {
 				_, err := c.SwitchBack(ctx, name)
 				return err
 			}),
 		steer("drop-previous", "Remove the generations before the live one", "the generations before the live one are being removed",
-			func(ctx context.Context, c *projection.Control, name string) error { return c.DropPrevious(ctx, name) }),
+			(*projection.Control).DropPrevious),
 		steer("pause", "Stop handling events until resume, also across restarts; readers are served", "paused",
-			func(ctx context.Context, c *projection.Control, name string) error { return c.Pause(ctx, name) }),
+			(*projection.Control).Pause),
 		steer("resume", "End a pause; let a faulted projection try again", "resumed",
-			func(ctx context.Context, c *projection.Control, name string) error { return c.Resume(ctx, name) }),
+			(*projection.Control).Resume),
 		steer("reset", "Clear the read model and begin at the start of the log; rebuild keeps serving instead", "reset: an empty generation is live and fills",
-			func(ctx context.Context, c *projection.Control, name string) error { return c.Reset(ctx, name) }),
+			(*projection.Control).Reset),
 		steer("delete", "Forget a projection that nobody runs, with its documents", "deleted",
-			func(ctx context.Context, c *projection.Control, name string) error { return c.Delete(ctx, name) }),
+			(*projection.Control).Delete),
 	)
 }
 
 func (a *app) listProjections() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List all that have ever run, with their lag", Args: cobra.NoArgs,
-		RunE: a.action(func(ctx context.Context, _ []string) error {
-			return a.with(ctx, toRead, func(ad *admin.Admin) error {
-				t := newTable(a.stdout, "NAME", "STATE", "VERSION", "GENERATION", "POSITION", "BEHIND", "SINCE", "DEAD LETTERS", "ERROR")
-				n := 0
-				for s, err := range ad.Projections().List(ctx) {
-					if err != nil {
-						return err
-					}
-					n++
-					if a.json {
-						err = a.printJSON(s)
-					} else {
-						err = t.row(s.Name, s.State, s.Live.Version, s.Live.Number, count(s.Position), plural(s.Lag, "event"), age(s.LagTime), s.DeadLetters, short(s.Error))
-					}
-					if err != nil {
-						return err
-					}
+		RunE: listing(a,
+			func(ad *admin.Admin, ctx context.Context) iter.Seq2[projection.Status, error] {
+				return ad.Projections().List(ctx)
+			},
+			"no projection has ever run on this store",
+			[]string{"NAME", "STATE", "VERSION", "GENERATION", "POSITION", "BEHIND", "SINCE", "DEAD LETTERS", "ERROR"},
+			func(s projection.Status) []any {
+				return []any{
+					s.Name, s.State, s.Live.Version, s.Live.Number, count(s.Position), plural(s.Lag, "event"), age(s.LagTime), s.DeadLetters, short(s.Error),
 				}
-				switch {
-				case a.json:
-					return nil
-				case n == 0:
-					_, err := fmt.Fprintln(a.stdout, "no projection has ever run on this store")
-					return err
-				}
-				return t.end()
-			})
-		}),
+			}),
 	}
 }
 

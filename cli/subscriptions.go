@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,62 +15,31 @@ import (
 )
 
 func (a *app) subscriptions() *cobra.Command {
-	steer := func(use, short, done string, do func(context.Context, *subscription.Control, string) error) *cobra.Command {
-		return &cobra.Command{
-			Use: use + " NAME", Short: short, Args: cobra.ExactArgs(1),
-			RunE: a.action(func(ctx context.Context, args []string) error {
-				return a.with(ctx, toChange, func(ad *admin.Admin) error {
-					if err := do(ctx, ad.Subscriptions(), args[0]); err != nil {
-						return err
-					}
-					return a.done("subscription", args[0], done)
-				})
-			}),
-		}
-	}
+	steer := steering(a, "subscription", (*admin.Admin).Subscriptions)
 	return group("subscriptions", "List and steer subscriptions, whichever programs run them",
 		a.listSubscriptions(), a.subscriptionStatus(),
 		steer("pause", "Stop the feeding until resume, also across restarts", "paused",
-			func(ctx context.Context, c *subscription.Control, name string) error { return c.Pause(ctx, name) }),
+			(*subscription.Control).Pause),
 		steer("resume", "End a pause; let a faulted partition try again", "resumed",
-			func(ctx context.Context, c *subscription.Control, name string) error { return c.Resume(ctx, name) }),
+			(*subscription.Control).Resume),
 		a.resetSubscription(),
 		steer("delete", "Forget the checkpoints of a subscription that nobody runs", "deleted",
-			func(ctx context.Context, c *subscription.Control, name string) error { return c.Delete(ctx, name) }),
+			(*subscription.Control).Delete),
 	)
 }
 
 func (a *app) listSubscriptions() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List all that have ever run, with their lag", Args: cobra.NoArgs,
-		RunE: a.action(func(ctx context.Context, _ []string) error {
-			return a.with(ctx, toRead, func(ad *admin.Admin) error {
-				t := newTable(a.stdout, "NAME", "STATE", "POSITION", "BEHIND", "SINCE", "ERROR")
-				n := 0
-				for status, err := range ad.Subscriptions().List(ctx) {
-					if err != nil {
-						return err
-					}
-					n++
-					if a.json {
-						err = a.printJSON(status)
-					} else {
-						err = t.row(status.Name, status.State, count(status.Position), plural(status.Lag, "event"), age(status.LagTime), short(status.Error))
-					}
-					if err != nil {
-						return err
-					}
-				}
-				if a.json {
-					return nil
-				}
-				if n == 0 {
-					_, err := fmt.Fprintln(a.stdout, "no subscription has ever run on this store")
-					return err
-				}
-				return t.end()
-			})
-		}),
+		RunE: listing(a,
+			func(ad *admin.Admin, ctx context.Context) iter.Seq2[subscription.Status, error] {
+				return ad.Subscriptions().List(ctx)
+			},
+			"no subscription has ever run on this store",
+			[]string{"NAME", "STATE", "POSITION", "BEHIND", "SINCE", "ERROR"},
+			func(s subscription.Status) []any {
+				return []any{s.Name, s.State, count(s.Position), plural(s.Lag, "event"), age(s.LagTime), short(s.Error)}
+			}),
 	}
 }
 
