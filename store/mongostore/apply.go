@@ -218,7 +218,10 @@ func (t *batcher) once(ctx context.Context, batch []*application) (bool, error) 
 	replaced, err := t.replaceBatch(ctx, t.last, next)
 	if err != nil {
 		t.last = -1
-		return true, t.unknown(batch, err)
+		for _, a := range batch {
+			a.answer(nil, errUnknown("batch of records", err))
+		}
+		return true, nil
 	}
 	if !replaced {
 		t.last = -1
@@ -233,14 +236,6 @@ func (t *batcher) once(ctx context.Context, batch []*application) (bool, error) 
 	}
 	t.sweep(ctx)
 	return true, nil
-}
-
-// unknown is for a batch of which the answer was lost.
-func (t *batcher) unknown(batch []*application, err error) error {
-	for _, a := range batch {
-		a.answer(nil, errUnknown("batch of records", err))
-	}
-	return nil
 }
 
 // learn finds out the newest revision, and carries its batch out if nobody has.

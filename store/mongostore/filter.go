@@ -48,23 +48,21 @@ func either[T ~string](field string, names []T) bson.D {
 }
 
 func queryFilter(q store.Query) bson.D {
-	items := make(bson.A, len(q))
+	items := make([]bson.D, len(q))
 	for i, item := range q {
-		var d bson.D
 		if len(item.Types) > 0 {
-			d = append(d, bson.E{Key: fieldEvents + "." + fieldType, Value: oneOf(item.Types)})
+			items[i] = append(items[i], bson.E{Key: fieldEvents + "." + fieldType, Value: oneOf(item.Types)})
 		}
 		var tags bson.A
 		for _, tag := range item.Tags {
 			tags = append(tags, bson.D{{Key: fieldEvents + "." + fieldTags, Value: string(tag)}})
 		}
 		if tags != nil {
-			d = append(d, bson.E{Key: "$and", Value: tags})
+			items[i] = append(items[i], bson.E{Key: "$and", Value: tags})
 		}
-		items[i] = d
 	}
 	if len(items) == 1 {
-		return items[0].(bson.D) //nolint:forcetypeassert,errcheck // made above
+		return items[0]
 	}
 	return bson.D{{Key: "$or", Value: items}}
 }

@@ -55,13 +55,13 @@ func (p *plan) add(ctx context.Context, r *groupcommit.Request) error {
 	if p.answerStored(r) {
 		return nil
 	}
-	why, err := p.check(ctx, &r.Commit)
+	conflict, err := p.check(ctx, &r.Commit)
 	if err != nil {
 		return err
 	}
-	if why != nil {
-		p.complaints = append(p.complaints, complaint{request: r, err: why})
-		return nil
+	if conflict != nil {
+		p.complaints = append(p.complaints, complaint{request: r, err: conflict})
+		return nil //nolint:nilerr // the conflict is the request's alone
 	}
 	d := p.place(r)
 	if size := len(d.doc); size > p.server.maxBytes {

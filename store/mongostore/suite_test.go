@@ -108,20 +108,9 @@ func TestSuite(t *testing.T) {
 	storetest.Run(t, storetest.Harness{New: newStore(mongoServer)})
 }
 
-// TestSuiteOnFerretDB: the log is right on FerretDB as it is. Its updates are not atomic, which the documentation says,
-// so what several processes do to records is left out.
-func TestSuiteOnFerretDB(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the suite once more, on a slow server")
-	}
-	server(t, ferretServer)
-	storetest.Run(t, storetest.Harness{New: newStore(ferretServer)})
-}
-
 func BenchmarkSuite(b *testing.B) {
 	url := server(b, mongoServer)
 	storetest.Benchmark(b, func(b *testing.B) store.Backend {
 		return open(b, url, mongostore.Options{Database: newDatabase(b, url)})
 	})
 }
-

@@ -217,4 +217,3 @@ func (b *Backend) Delete(ctx context.Context, stream event.StreamID, expected st
 	_, err = b.truncate(ctx, stream, result.Version())
 	return result, translate(ctx, err)
 }
-

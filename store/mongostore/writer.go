@@ -184,4 +184,3 @@ func pause(ctx context.Context, try int) {
 	case <-timer.C:
 	}
 }
-
