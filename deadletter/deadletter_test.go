@@ -11,11 +11,12 @@ import (
 
 	"lexigram.dev/events/deadletter"
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/everystore"
 	"lexigram.dev/events/store"
 )
 
 func TestKeepsLettersWhole(t *testing.T) {
-	onEach(t, func(t *testing.T, open func() store.Backend) {
+	everystore.Each(t, func(t *testing.T, open everystore.Opener) {
 		d := newDesk(t, open(), store.Limits{MaxRecordBytes: 2000}) // so that the large one needs several
 		at := time.Date(2026, 3, 4, 5, 6, 7, 8000, time.UTC)
 		small := eventLetter(7, "order-1", deadletter.StateParked)
@@ -67,7 +68,7 @@ func TestKeepsLettersWhole(t *testing.T) {
 }
 
 func TestRetriesASequenceInOrderAndOnlyByItsSource(t *testing.T) {
-	onEach(t, func(t *testing.T, open func() store.Backend) {
+	everystore.Each(t, func(t *testing.T, open everystore.Opener) {
 		d := newDesk(t, open(), store.Limits{})
 		ctx := t.Context()
 		d.park(

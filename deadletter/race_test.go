@@ -11,6 +11,7 @@ import (
 
 	"lexigram.dev/events/deadletter"
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/everystore"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/memstore"
 )
@@ -24,7 +25,7 @@ func refused(t *testing.T, what string, err error) {
 }
 
 func TestALetterThatComesToWaitWhileTheLastOneIsResolvedIsRequested(t *testing.T) {
-	onEach(t, func(t *testing.T, open func() store.Backend) {
+	everystore.Each(t, func(t *testing.T, open everystore.Opener) {
 		d, other := newDesk(t, open(), store.Limits{}), newDesk(t, open(), store.Limits{})
 		ctx := t.Context()
 
@@ -59,7 +60,7 @@ func TestALetterThatComesToWaitWhileTheLastOneIsResolvedIsRequested(t *testing.T
 }
 
 func TestWhatIsEditedDuringARetryIsRetriedAgain(t *testing.T) {
-	onEach(t, func(t *testing.T, open func() store.Backend) {
+	everystore.Each(t, func(t *testing.T, open everystore.Opener) {
 		for position, sequence := range map[event.Position]string{5: "order-1", 6: ""} {
 			d := newDesk(t, open(), store.Limits{})
 			ctx := t.Context()
@@ -95,7 +96,7 @@ func TestWhatIsEditedDuringARetryIsRetriedAgain(t *testing.T) {
 
 // TestNothingIsLostOrStuck lets letters come, succeed, fail, be retried and discarded all at once.
 func TestNothingIsLostOrStuck(t *testing.T) {
-	onEach(t, func(t *testing.T, open func() store.Backend) {
+	everystore.Each(t, func(t *testing.T, open everystore.Opener) {
 		const sequences, each = 3, 12
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()

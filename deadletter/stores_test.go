@@ -1,10 +1,7 @@
 package deadletter_test
 
 import (
-	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,74 +10,7 @@ import (
 	"lexigram.dev/events/event"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/memstore"
-	"lexigram.dev/events/store/pgstore"
-	"lexigram.dev/events/store/sqlitestore"
 )
-
-const postgresURL = "TEST_POSTGRES_URL"
-
-// onEach runs a test on each backend. open gives another handle on the same store.
-func onEach(t *testing.T, test func(t *testing.T, open func() store.Backend)) {
-	t.Run("memory", func(t *testing.T) {
-		b := memstore.New(memstore.Options{})
-		t.Cleanup(func() { _ = b.Close() })
-		test(t, func() store.Backend { return b })
-	})
-	t.Run("sqlite", func(t *testing.T) {
-		path := filepath.Join(t.TempDir(), "store.db")
-		test(t, func() store.Backend {
-			b, err := sqlitestore.Open(t.Context(), path, sqlitestore.Options{AutoMigrate: true})
-			return closing(t, b, err)
-		})
-	})
-	t.Run("postgres", func(t *testing.T) {
-		url := os.Getenv(postgresURL)
-		if url == "" && os.Getenv("REQUIRE_SERVICES") == "1" {
-			t.Fatalf("%s is not set, and services are required", postgresURL)
-		}
-		if url == "" {
-			t.Skipf("set %s to the URL of a PostgreSQL server to run this", postgresURL)
-		}
-		id := event.NewID()
-		schema := fmt.Sprintf("test_%x", id[:])
-		t.Cleanup(func() { drop(t, url, schema) })
-		test(t, func() store.Backend {
-			b, err := pgstore.Open(t.Context(), url, pgstore.Options{Schema: schema, AutoMigrate: true})
-			return closing(t, b, err)
-		})
-	})
-}
-
-func closing(t *testing.T, b store.Backend, err error) store.Backend {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return b
-}
-
-func drop(t *testing.T, url, schema string) {
-	ctx := context.Background()
-	b, err := pgstore.Open(ctx, url, pgstore.Options{Schema: schema})
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	defer func() { _ = b.Close() }()
-	err = b.Transact(ctx, func(ctx context.Context) error {
-		tx, _ := pgstore.Tx(ctx)
-		_, err := tx.Exec(ctx, "drop schema "+schema+" cascade")
-		return err
-	})
-	if err != nil {
-		t.Error(err)
-	}
-}
 
 // desk is the dead letters of a store, with what tests do to them.
 type desk struct {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/everystore"
 	"lexigram.dev/events/projection"
 	"lexigram.dev/events/schema"
 	"lexigram.dev/events/store"
@@ -29,7 +30,7 @@ type balance struct {
 // for each of 4,000 streams, and one in all. They decode every event.
 func BenchmarkCatchUp(b *testing.B) {
 	const n, streams = 1_000_000, 4000
-	eachBackend(b, func(b *testing.B, open opener) {
+	everystore.Main(b, func(b *testing.B, open everystore.Opener) {
 		s := store.New(open(), store.Options{})
 		registry := schema.NewRegistry()
 		must(b, schema.Register[moved](registry, "order.moved", schema.Options{}))

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"lexigram.dev/events/internal/everystore"
 	"lexigram.dev/events/projection"
 	"lexigram.dev/events/store"
 )
@@ -29,7 +30,7 @@ func (s *spy) holdUp(bucket string) (reached chan struct{}, letGo chan struct{},
 }
 
 func TestALateWriteToADroppedGenerationIsRefused(t *testing.T) {
-	eachBackend(t, func(t *testing.T, open opener) {
+	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
 		late := &spy{Backend: open()}
 		s := newShop(t, late)
 		p, docs := s.totals("totals", quick(t))
@@ -50,7 +51,7 @@ func TestALateWriteToADroppedGenerationIsRefused(t *testing.T) {
 }
 
 func TestALateWriteToTheLiveGenerationCannotOvertakeASwitch(t *testing.T) {
-	eachBackend(t, func(t *testing.T, open opener) {
+	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
 		late := &spy{Backend: open()}
 		s := newShop(t, late)
 		p, docs := s.totals("totals", quick(t))

@@ -8,14 +8,15 @@ import (
 	"testing"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/everystore"
 	"lexigram.dev/events/projection"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/memstore"
 )
 
 // eachTransactor runs a test on each backend that has transactions.
-func eachTransactor(t *testing.T, run func(t *testing.T, open opener)) {
-	eachBackend(t, func(t *testing.T, open opener) {
+func eachTransactor(t *testing.T, run func(t *testing.T, open everystore.Opener)) {
+	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
 		if _, ok := open().(store.Transactor); !ok {
 			t.Skip("a backend without transactions")
 		}
@@ -30,7 +31,7 @@ func inline(tb testing.TB) projection.Options {
 }
 
 func TestAnInlineProjectionIsPartOfTheAppend(t *testing.T) {
-	eachTransactor(t, func(t *testing.T, open opener) {
+	eachTransactor(t, func(t *testing.T, open everystore.Opener) {
 		s := newShop(t, open())
 		p, docs := s.totals("totals", inline(t))
 		projection.PerEntity(docs, func(d *total, e Poison, _ event.Recorded) error {
@@ -95,7 +96,7 @@ func TestAnInlineProjectionIsPartOfTheAppend(t *testing.T) {
 }
 
 func TestAnInlineProjectionOnAnExistingLogCatchesUpBesideTheAppends(t *testing.T) {
-	eachTransactor(t, func(t *testing.T, open opener) {
+	eachTransactor(t, func(t *testing.T, open everystore.Opener) {
 		s := newShop(t, open())
 		s.fill(t, 60, 4)
 		o := inline(t)
@@ -132,7 +133,7 @@ func TestAnInlineProjectionOnAnExistingLogCatchesUpBesideTheAppends(t *testing.T
 }
 
 func TestAnInlineProjectionIsRebuiltAndSwitched(t *testing.T) {
-	eachTransactor(t, func(t *testing.T, open opener) {
+	eachTransactor(t, func(t *testing.T, open everystore.Opener) {
 		s := newShop(t, open())
 		p, docs := s.totals("totals", inline(t))
 		start(t, p)

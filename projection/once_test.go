@@ -9,6 +9,7 @@ import (
 
 	"lexigram.dev/events/deadletter"
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/everystore"
 	"lexigram.dev/events/projection"
 	"lexigram.dev/events/schema"
 	"lexigram.dev/events/store"
@@ -16,7 +17,7 @@ import (
 )
 
 func TestDocumentsEqualAFoldOfTheLog(t *testing.T) {
-	eachBackend(t, func(t *testing.T, open opener) {
+	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
 		s := newShop(t, open())
 		s.fill(t, 50, 7)
 		p, docs := s.totals("totals", quick(t))
@@ -32,7 +33,7 @@ func TestDocumentsEqualAFoldOfTheLog(t *testing.T) {
 
 // An unknown outcome: the batch is stored, and the answer is lost.
 func TestEachEventCountsOnceWhenTheOutcomeOfACommitIsUnknown(t *testing.T) {
-	eachBackend(t, func(t *testing.T, open opener) {
+	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
 		lying := &spy{Backend: open()}
 		s := newShop(t, lying)
 		commits := 0
@@ -59,7 +60,7 @@ func TestEachEventCountsOnceWhenTheOutcomeOfACommitIsUnknown(t *testing.T) {
 }
 
 func TestAStaleOwnerCannotWrite(t *testing.T) {
-	eachBackend(t, func(t *testing.T, open opener) {
+	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
 		stalled := &spy{Backend: open()}
 		first, second := newShop(t, stalled), newShop(t, open())
 		frozen, thaw := make(chan struct{}), make(chan struct{})
@@ -107,7 +108,7 @@ func TestABatchThatChangesTooMuchIsSplit(t *testing.T) {
 }
 
 func TestDocumentsOutsideOfTheCacheAreReadAgain(t *testing.T) {
-	eachBackend(t, func(t *testing.T, open opener) {
+	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
 		s := newShop(t, open())
 		o := quick(t)
 		o.CacheDocuments, o.BatchEvents = 3, 4
@@ -123,7 +124,7 @@ func TestDocumentsOutsideOfTheCacheAreReadAgain(t *testing.T) {
 }
 
 func TestAPoisonedEventParksAndTheRestFlows(t *testing.T) {
-	eachBackend(t, func(t *testing.T, open opener) {
+	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
 		s := newShop(t, open())
 		o := quick(t)
 		o.DeadLetters = deadletter.New(s.Store, deadletter.Options{})

@@ -9,13 +9,14 @@ import (
 	"testing"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/everystore"
 	"lexigram.dev/events/projection"
 	"lexigram.dev/events/store"
 )
 
 // Writers append, a reader reads what it has waited for, and the model is made anew meanwhile, twice, in other partitions.
 func TestARebuildUnderLoadLosesNothingAndIsNeverSeenHalfBuilt(t *testing.T) {
-	eachBackend(t, func(t *testing.T, open opener) {
+	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
 		s := newShop(t, open())
 		s.fill(t, 200, 10)
 		o := quick(t)
@@ -152,7 +153,7 @@ func TestOneRebuildAtATimeAndOfKnownNames(t *testing.T) {
 }
 
 func TestACancelledRebuildLeavesTheOldOneServingAndNothingBehind(t *testing.T) {
-	eachBackend(t, func(t *testing.T, open opener) {
+	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
 		s := newShop(t, open())
 		s.fill(t, 20, 3)
 		reached, release := make(chan struct{}), make(chan struct{})
@@ -195,7 +196,7 @@ func (s *shop) records(tb testing.TB, bucket string) int {
 }
 
 func TestARebuildGoesOnAfterACrash(t *testing.T) {
-	eachBackend(t, func(t *testing.T, open opener) {
+	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
 		dying := &spy{Backend: open()}
 		s := newShop(t, dying)
 		s.fill(t, 100, 7)
@@ -227,7 +228,7 @@ func TestARebuildGoesOnAfterACrash(t *testing.T) {
 }
 
 func TestOneCanSwitchBackAndForth(t *testing.T) {
-	eachBackend(t, func(t *testing.T, open opener) {
+	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
 		s := newShop(t, open())
 		p, docs := s.totals("totals", quick(t))
 		start(t, p)
@@ -298,7 +299,7 @@ func TestANewVersionIsBuiltBesideTheOldOne(t *testing.T) {
 }
 
 func TestPauseResumeAndReset(t *testing.T) {
-	eachBackend(t, func(t *testing.T, open opener) {
+	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
 		s := newShop(t, open())
 		p, docs := s.totals("totals", quick(t))
 		start(t, p)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/everystore"
 	"lexigram.dev/events/projection"
 	"lexigram.dev/events/schema"
 	"lexigram.dev/events/store"
@@ -57,7 +58,7 @@ func TestFaultsOfASetAreReportedTogether(t *testing.T) {
 }
 
 func TestAProjectionHandlesAnEventAfterThoseItDependsOn(t *testing.T) {
-	eachBackend(t, func(t *testing.T, open opener) {
+	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
 		s := newShop(t, open())
 		o := quick(t)
 		o.BatchEvents = 1
@@ -148,7 +149,7 @@ func TestFoldMakesTheDocumentsOfOneStreamOnDemand(t *testing.T) {
 }
 
 func TestWithPartitionsADocumentBelongsToOneStream(t *testing.T) {
-	eachBackend(t, func(t *testing.T, open opener) {
+	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
 		s := newShop(t, open())
 		s.fill(t, 100, 16)
 		o := quick(t)

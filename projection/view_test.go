@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/everystore"
 	"lexigram.dev/events/projection"
 	"lexigram.dev/events/schema"
 	"lexigram.dev/events/store"
@@ -20,7 +21,7 @@ var tricky = []string{
 }
 
 func TestAnIndexKeepsTheOrderOfItsValues(t *testing.T) {
-	eachBackend(t, func(t *testing.T, open opener) {
+	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
 		s := newShop(t, open())
 		must(t, schema.Register[Named](s.registry, "order.named", schema.Options{}))
 		p := projection.New(s.Store, s.registry, "names", quick(t))

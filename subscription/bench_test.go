@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/everystore"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/subscription"
 )
@@ -20,7 +21,7 @@ const payload = `{"order_id":"4f9c2a31","customer":"customer-000117","currency":
 // BenchmarkCatchUp compares a handler that does nothing with a plain read of the same log, in turns in one run.
 func BenchmarkCatchUp(b *testing.B) {
 	const n = 400_000
-	eachBackend(b, func(b *testing.B, open opener) {
+	everystore.Main(b, func(b *testing.B, open everystore.Opener) {
 		s := store.New(open(), store.Options{})
 		fill(b, s, n)
 		for _, err := range s.ReadLog(b.Context(), store.LogRead{}) { // the first read of new rows costs the server more
@@ -89,7 +90,7 @@ func catchUp(b *testing.B, s *store.Store, name string, partitions int) (int64, 
 
 // BenchmarkLatency is the time from just before an append to the handling of its event, in an idle system.
 func BenchmarkLatency(b *testing.B) {
-	eachBackend(b, func(b *testing.B, open opener) {
+	everystore.Main(b, func(b *testing.B, open everystore.Opener) {
 		for _, c := range []struct {
 			name string
 			own  bool
@@ -157,7 +158,7 @@ func fill(tb testing.TB, s *store.Store, n int) {
 
 // BenchmarkAppendsBesideAFollower compares 64 writers with and without a subscription that follows them, in turns.
 func BenchmarkAppendsBesideAFollower(b *testing.B) {
-	eachBackend(b, func(b *testing.B, open opener) {
+	everystore.Main(b, func(b *testing.B, open everystore.Opener) {
 		s, other := store.New(open(), store.Options{}), store.New(open(), store.Options{})
 		const each = 100
 		round := 0

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/everystore"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/subscription"
 )
@@ -19,7 +20,7 @@ import (
 // random cuts one off for longer or shorter than its lease, loses answers of its commits, or stops and starts it. In the
 // end each stream's record must hold each of its events once, in order.
 func TestCutsAndLostAnswersAtRandomLeaveEachEffectOnce(t *testing.T) {
-	eachBackend(t, func(t *testing.T, open opener) {
+	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
 		const (
 			members = 3
 			streams = 20

@@ -17,9 +17,9 @@ var layers = [][]string{
 	{"store"},             // L2, the port
 	{"store/internal/groupcommit", "deadletter", "internal/lease"}, // what the drivers share; what those above the store share (docs/decisions/0010)
 	{"store/memstore", "store/sqlitestore", "store/pgstore", "store/mongostore", "store/redisstore", "store/storetest", "aggregate", "command", "query", "subscription", "broker"}, // L3
-	{"store/sqlitestore/sqlitebaseline", "store/pgstore/pgbaseline", "store/mongostore/mongobaseline", "store/redisstore/redisbaseline"},                                           // what a driver is measured against
-	{"broker/membroker", "broker/brokertest", "internal/cloudevents"},                                                                                                              // the drivers of the port; events as messages
-	{"aggregate/aggregatetest", "eventbus", "projection"},                                                                                                                          // L4
+	{"internal/everystore", "store/sqlitestore/sqlitebaseline", "store/pgstore/pgbaseline", "store/mongostore/mongobaseline", "store/redisstore/redisbaseline"},                    // what a driver is measured against
+	{"broker/membroker", "broker/brokertest", "internal/cloudevents"}, // the drivers of the port; events as messages
+	{"aggregate/aggregatetest", "eventbus", "projection"},             // L4
 	{"outbox"},           // sends what eventbus receives
 	{"outbox/pgxoutbox"}, // lets the outbox use pgx
 	{"."},                // L5, the Engine
@@ -42,6 +42,7 @@ var clients = map[string][]string{
 	"store/mongostore/mongobaseline":   {"go.mongodb.org/mongo-driver/v2"},
 	"store/redisstore":                 {"github.com/redis/go-redis/v9"},
 	"store/redisstore/redisbaseline":   {"github.com/redis/go-redis/v9"},
+	"internal/everystore":              {"go.mongodb.org/mongo-driver/v2", "github.com/redis/go-redis/v9"},
 	"cli":                              {"github.com/spf13/cobra", "github.com/schollz/progressbar/v3"},
 	"outbox/pgxoutbox":                 {"github.com/jackc/pgx/v5"},
 }
@@ -54,17 +55,18 @@ var testClients = map[string][]string{
 
 // onlyFor names the only packages that may import these. Their own tests may too, and so may what stands on the last line.
 var onlyFor = map[string][]string{
-	"store/sqlitestore":                {"drivers", "store/sqlitestore/sqlitebaseline"},
-	"store/pgstore":                    {"drivers", "store/pgstore/pgbaseline"},
-	"store/mongostore":                 {"drivers", "store/mongostore/mongobaseline"},
+	"store/sqlitestore":                {"drivers", "internal/everystore", "store/sqlitestore/sqlitebaseline"},
+	"store/pgstore":                    {"drivers", "internal/everystore", "store/pgstore/pgbaseline"},
+	"store/mongostore":                 {"drivers", "internal/everystore", "store/mongostore/mongobaseline"},
 	"store/mongostore/mongobaseline":   {"drivers"},
-	"store/redisstore":                 {"drivers", "store/redisstore/redisbaseline"},
+	"store/redisstore":                 {"drivers", "internal/everystore", "store/redisstore/redisbaseline"},
 	"store/redisstore/redisbaseline":   {"drivers"},
 	"store/sqlitestore/sqlitebaseline": {"drivers"},
 	"store/pgstore/pgbaseline":         {"drivers"},
 	"drivers":                          {"cmd/lexevents"},
 	"store/storetest":                  {}, // suites belong to tests
 	"broker/brokertest":                {},
+	"internal/everystore":              {},
 	"aggregate/aggregatetest":          {},
 }
 
