@@ -23,6 +23,7 @@ type Backend struct {
 	location string
 	keys     keys
 	scripts  scripts
+	clock    clock
 	writer   *writer
 	wake     *wake
 

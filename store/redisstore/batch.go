@@ -12,34 +12,32 @@ import (
 // need not be kept.
 type plan struct {
 	names   *keys
-	keys    []string
-	places  map[place]int // of keys
-	packed  []byte
+	streams numbers
+	indexes numbers
+	packed  []byte // the plan as the script reads it, but for its head
+	numbers int    // in packed
 	events  []byte // one after the other
 	ends    []int  // in events
 	members []member
+
+	time       int64 // of the server, as it is believed to be: microseconds since 1970
+	conditions bool
 }
 
 // member is one commit.
-type member struct {
-	parts, events int
-	after         event.Position // of its condition
+type member struct{ parts, events int }
+
+// numbers counts keys, from 1.
+type numbers struct {
+	of   map[index]int
+	keys []string
 }
 
-// place names a key without spelling it.
-type place struct {
+// index names a key without spelling it: the kind is the letter that it begins with.
+type index struct {
 	kind byte
 	name string
 }
-
-// The keys that append.lua expects first.
-const (
-	keyMeta = iota
-	keyIDs
-	keyCut
-	keyNames
-	fixedKeys
-)
 
 // planOf makes the plan of some commits; ends says that they end their streams.
 func (b *Backend) planOf(commits []store.Commit, ends bool) *plan {
@@ -53,12 +51,10 @@ func (b *Backend) planOf(commits []store.Commit, ends bool) *plan {
 		}
 	}
 	p := &plan{
-		names: &b.keys, keys: make([]string, fixedKeys, fixedKeys+4+2*len(commits)), places: make(map[place]int, 4+2*len(commits)),
+		names: &b.keys, streams: numbers{of: make(map[index]int, len(commits))}, indexes: numbers{of: map[index]int{}},
 		packed: make([]byte, 0, 64+32*count), events: make([]byte, 0, size+192*count), ends: make([]int, 0, count),
-		members: make([]member, len(commits)),
+		members: make([]member, len(commits)), time: b.clock.now(),
 	}
-	p.keys[keyMeta], p.keys[keyIDs], p.keys[keyCut], p.keys[keyNames] = b.keys.meta, b.keys.ids, b.keys.cut, b.keys.names
-	p.packed = packArray(p.packed, len(commits))
 	for i := range commits {
 		p.members[i] = p.add(&commits[i], ends)
 	}
@@ -67,39 +63,41 @@ func (b *Backend) planOf(commits []store.Commit, ends bool) *plan {
 
 func (p *plan) add(c *store.Commit, ends bool) member {
 	m := member{parts: len(c.Appends)}
-	if c.Condition == nil {
-		p.packed = packArray(p.packed, 1)
-	} else {
-		p.packed = packArray(p.packed, 2)
+	for i := range c.Appends {
+		m.events += len(c.Appends[i].Events)
 	}
-	p.packed = packArray(p.packed, len(c.Appends))
+	p.pack(int64(m.parts), int64(m.events))
+	if c.Condition == nil {
+		p.pack(-1)
+	} else {
+		p.pack(int64(len(c.Condition.Query)))
+	}
+	ending := int64(0)
+	if ends {
+		ending = 1
+	}
 	for i := range c.Appends {
 		part := &c.Appends[i]
-		m.events += len(part.Events)
-		p.packed = packArray(p.packed, 5)
-		p.pack('s', string(part.Stream))
-		p.pack('c', part.Stream.Category())
-		p.packed = packInt(p.packed, expectation(part.Expected))
-		p.packed = packArray(p.packed, len(part.Events))
+		p.pack(p.stream(part.Stream), p.index('c', part.Stream.Category()), expectation(part.Expected), ending, int64(len(part.Events)))
+		version, _ := part.Expected.Version()
 		for j := range part.Events {
-			p.addEvent(part.Stream, &part.Events[j])
+			version++
+			p.addEvent(part.Stream, version, &part.Events[j])
 		}
-		p.packed = packBool(p.packed, ends)
 	}
-	if c.Condition != nil {
-		m.after = c.Condition.After
-		p.packed = packArray(p.packed, 1+len(c.Condition.Query))
-		p.packed = packInt(p.packed, int64(c.Condition.After))
-		for _, item := range c.Condition.Query {
-			p.packed = packArray(p.packed, 2)
-			p.packed = packArray(p.packed, len(item.Types))
-			for _, t := range item.Types {
-				p.pack('t', t)
-			}
-			p.packed = packArray(p.packed, len(item.Tags))
-			for _, t := range item.Tags {
-				p.pack('g', string(t))
-			}
+	if c.Condition == nil {
+		return m
+	}
+	p.conditions = true
+	p.pack(int64(c.Condition.After))
+	for _, item := range c.Condition.Query {
+		p.pack(int64(len(item.Types)))
+		for _, t := range item.Types {
+			p.pack(p.index('t', t))
+		}
+		p.pack(int64(len(item.Tags)))
+		for _, t := range item.Tags {
+			p.pack(p.index('g', string(t)))
 		}
 	}
 	return m
@@ -115,51 +113,69 @@ func expectation(e store.Expected) int64 {
 	return -2
 }
 
-func (p *plan) addEvent(stream event.StreamID, e *event.Pending) {
-	p.events = appendEvent(p.events, stream, e)
+func (p *plan) addEvent(stream event.StreamID, version event.Version, e *event.Pending) {
+	p.events = appendEvent(p.events, version, p.time, stream, e)
 	p.ends = append(p.ends, len(p.events))
-	if len(e.Tags) == 0 {
-		p.pack('t', e.Type)
-		return
-	}
 	tags := e.Tags
 	if len(tags) > 1 { // an index lists an event once
 		tags = slices.Clone(tags)
 		slices.Sort(tags)
 		tags = slices.Compact(tags)
 	}
-	p.packed = packArray(p.packed, 1+len(tags))
-	p.pack('t', e.Type)
+	p.pack(int64(1+len(tags)), p.index('t', e.Type))
 	for _, t := range tags {
-		p.pack('g', string(t))
+		p.pack(p.index('g', string(t)))
 	}
 }
 
-// pack writes the place of a key, as Lua counts.
-func (p *plan) pack(kind byte, name string) {
-	at := place{kind, name}
-	n, ok := p.places[at]
-	if !ok {
-		prefix := p.names.streams
-		switch kind {
-		case 'c':
-			prefix = p.names.categories
-		case 't':
-			prefix = p.names.types
-		case 'g':
-			prefix = p.names.tags
-		}
-		p.keys = append(p.keys, prefix+name)
-		n = len(p.keys)
-		p.places[at] = n
+func (p *plan) pack(values ...int64) {
+	for _, v := range values {
+		p.packed = packInt(p.packed, v)
 	}
-	p.packed = packInt(p.packed, int64(n))
+	p.numbers += len(values)
+}
+
+func (p *plan) stream(s event.StreamID) int64 {
+	return p.streams.number(index{'s', string(s)}, p.names.streams)
+}
+
+func (p *plan) index(kind byte, name string) int64 {
+	prefix := p.names.categories
+	switch kind {
+	case 't':
+		prefix = p.names.types
+	case 'g':
+		prefix = p.names.tags
+	}
+	return p.indexes.number(index{kind, name}, prefix)
+}
+
+func (n *numbers) number(i index, prefix string) int64 {
+	number, ok := n.of[i]
+	if !ok {
+		n.keys = append(n.keys, prefix+i.name)
+		number = len(n.keys)
+		n.of[i] = number
+	}
+	return int64(number)
+}
+
+// keys are those of append.lua.
+func (p *plan) keys() []string {
+	return slices.Concat([]string{p.names.meta, p.names.ids, p.names.cut, p.names.names}, p.streams.keys, p.indexes.keys)
 }
 
 // arguments are those of append.lua.
 func (p *plan) arguments() []any {
+	conditions := int64(0)
+	if p.conditions {
+		conditions = 1
+	}
+	packed := packArray(make([]byte, 0, len(p.packed)+32), 3+p.numbers)
+	packed = packInt(packInt(packInt(packed, p.time), int64(len(p.streams.keys))), conditions)
+	packed = append(packed, p.packed...)
 	args := make([]any, 0, 7+len(p.ends))
-	args = append(args, p.names.pages, p.names.channel, schema, len(p.names.streams)+1, len(p.names.types)+1, len(p.names.tags)+1, p.packed)
+	args = append(args, p.names.pages, p.names.channel, schema, len(p.names.streams)+1, len(p.names.types)+1, len(p.names.tags)+1, packed)
 	start := 0
 	for _, end := range p.ends {
 		args = append(args, p.events[start:end])
@@ -178,11 +194,12 @@ type verdict struct {
 }
 
 // verdicts reads the answer of append.lua.
-func (p *plan) verdicts(r *reply) (head event.Position, all []verdict, err error) {
-	if n := r.array(); n != 1+len(p.members) && r.err == nil {
+func (b *Backend) verdicts(p *plan, r *reply) (head event.Position, all []verdict, err error) {
+	if n := r.array(); n != 2+len(p.members) && r.err == nil {
 		return 0, nil, errReply
 	}
 	head = event.Position(r.int())
+	b.clock.set(r.int())
 	all = make([]verdict, len(p.members))
 	versions := make([]event.Version, 0, len(p.members)+16)
 	for i := range all {

@@ -6,8 +6,8 @@ import (
 	"lexigram.dev/events/event"
 )
 
-// An event is stored as the bytes of its version and of when it was recorded, which the script puts in front, and those
-// that appendEvent makes. Numbers are big-endian; times are microseconds since 1970; [n] is the size of a length.
+// An event is stored in these bytes, which appendEvent makes; the script puts another head, the first two numbers, in
+// front of those whose version is not known before. Numbers are big-endian; times are microseconds since 1970; [n] is the size of a length.
 //
 //	0   version        8     16  id              16
 //	8   recorded at    8     32  schema version   4
@@ -20,7 +20,9 @@ const (
 	fixedBytes = 44
 )
 
-func appendEvent(b []byte, stream event.StreamID, e *event.Pending) []byte {
+func appendEvent(b []byte, version event.Version, recorded int64, stream event.StreamID, e *event.Pending) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(version))  //nolint:gosec // never negative
+	b = binary.BigEndian.AppendUint64(b, uint64(recorded)) //nolint:gosec // bits
 	b = append(b, e.ID[:]...)
 	b = binary.BigEndian.AppendUint32(b, uint32(e.SchemaVersion)) //nolint:gosec // checked by the store
 	b = binary.BigEndian.AppendUint64(b, uint64(e.OccurredAt.UnixMicro()))
@@ -59,11 +61,4 @@ func packInt(b []byte, n int64) []byte {
 
 func packString(b []byte, s string) []byte {
 	return append(binary.BigEndian.AppendUint32(append(b, 0xdb), uint32(len(s))), s...) //nolint:gosec // bounded by the store's limits
-}
-
-func packBool(b []byte, v bool) []byte {
-	if v {
-		return append(b, 0xc3)
-	}
-	return append(b, 0xc2)
 }

@@ -172,4 +172,3 @@ func (b *Backend) scanPage(ctx context.Context, bucket, start, end string, size 
 	}
 	return page, last, r.err
 }
-

@@ -19,9 +19,9 @@ const schema = 1
 
 // meta is what the store says about itself.
 type meta struct {
-	program  string
-	schema   int // 0: there is no store
-	head     event.Position
+	program string
+	schema  int // 0: there is no store
+	head    event.Position
 }
 
 func (b *Backend) readMeta(ctx context.Context) (m meta, err error) {
@@ -61,25 +61,29 @@ func (b *Backend) check(ctx context.Context) error {
 	if err != nil {
 		return b.explain(ctx, err)
 	}
-	if faults := s.faults(); len(faults) > 0 && b.options.RequireDurable {
+	faults := s.faults()
+	if len(faults) > 0 && b.options.RequireDurable {
 		return &kindError{kind: store.ErrIncompatible, err: errors.New("durability is required, but " + strings.Join(faults, "; "))}
-	} else if len(faults) > 0 && !b.options.ReadOnly {
-		b.options.OnWarning(fmt.Sprintf("the redis store %s is not durable: %s", b.location, strings.Join(faults, "; ")))
 	}
 	switch {
 	case m.schema > schema:
 		return &kindError{kind: store.ErrIncompatible, err: fmt.Errorf("the store is of version %d, this program knows up to %d: use a newer program", m.schema, schema)}
-	case m.schema == schema:
-		return nil
-	case !b.options.AutoMigrate:
+	case m.schema < schema && !b.options.AutoMigrate:
 		what := fmt.Sprintf("the store is of version %d, needed is %d", m.schema, schema)
 		if m.schema == 0 {
 			what = "there is no store " + b.options.Name
 		}
 		return &kindError{kind: store.ErrIncompatible, err: errors.New(what + ": run `lexevents migrate up --store …`")}
 	}
-	_, err = b.create(ctx)
-	return err
+	if m.schema < schema {
+		if _, err := b.create(ctx); err != nil {
+			return err
+		}
+	}
+	if len(faults) > 0 && !b.options.ReadOnly {
+		b.options.OnWarning(fmt.Sprintf("the redis store %s is not durable: %s", b.location, strings.Join(faults, "; ")))
+	}
+	return nil
 }
 
 // create makes the store, and reports whether it was not there.

@@ -15,7 +15,7 @@ const lookUpPatience = 10 * time.Second
 // conclude finishes a batch whose answer has come. What was neither accepted nor is at fault goes back into the queue.
 func (w *writer) conclude(ctx context.Context, b *batch, r *reply) {
 	defer w.queue.Finish(b.Batch)
-	head, verdicts, err := b.verdicts(r)
+	head, verdicts, err := w.verdicts(b.plan, r)
 	if err != nil {
 		b.failAll(errUnknown(err))
 		return
@@ -200,4 +200,3 @@ func (w *writer) lookUp(ctx context.Context, ids []event.ID) (stored, error) {
 	}
 	return found, nil
 }
-

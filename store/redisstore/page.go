@@ -2,7 +2,11 @@ package redisstore
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"unsafe"
+
+	"github.com/redis/go-redis/v9"
 
 	"lexigram.dev/events/event"
 	"lexigram.dev/events/store"
@@ -10,58 +14,34 @@ import (
 
 // logPage reads a page of the whole log: plain ranges of the lists that hold it, without a script.
 func (b *Backend) logPage(ctx context.Context, s *scan, d *decoder, page []event.Recorded) ([]event.Recorded, bool, error) {
-	commands := make([][]any, 0, 4)
-	if s.read == 0 || s.high == 0 {
-		commands = append(commands, []any{"hget", b.keys.meta, "head"})
-	}
-	if s.backwards && s.high == 0 { // where to begin is what the head says
-		replies, err := b.askAll(ctx, b.reads, commands)
-		if err != nil {
-			return nil, false, err
+	if s.high == 0 && s.backwards { // where to begin is what the head says
+		m, err := b.readMeta(ctx)
+		if err != nil || !s.bound(int64(m.head)) {
+			return page, false, err
 		}
-		if s.high = replies[0].int(); replies[0].err != nil {
-			return nil, false, replies[0].err
-		}
-		if s.high == 0 || s.low > s.high {
-			return page, false, nil
-		}
-		commands = commands[:0]
 	}
 	low, high := s.window()
-	for at := low; at <= high; {
-		n := (at - 1) / pageEvents
-		last := min((n+1)*pageEvents, high)
-		commands = append(commands, []any{"lrange", b.keys.page(n), (at - 1) % pageEvents, (last - 1) % pageEvents})
-		at = last + 1
-	}
-	replies, err := b.askAll(ctx, b.reads, commands)
+	head, lists, err := b.lists(ctx, low, high, s.read == 0)
 	if err != nil {
 		return nil, false, err
 	}
-	if len(commands[0]) == 3 { // the head
-		more := s.bound(replies[0].int())
-		if err := replies[0].err; err != nil || !more {
-			return page, false, err
+	if head >= 0 {
+		if !s.bound(head) {
+			return page, false, nil
 		}
 		high = min(high, s.high)
-		replies = replies[1:]
 	}
-	bytes := 0
-	for at := low; at <= high && len(replies) > 0; replies = replies[1:] {
-		r := replies[0]
-		bytes += len(r.rest)
-		for n := r.array(); n > 0; n-- {
-			raw := r.bytes()
-			if len(raw) > 0 && at <= high {
+	bytes, at := 0, low
+	for _, list := range lists {
+		for i := range list {
+			bytes += len(list[i])
+			if len(list[i]) > 0 && at <= high {
 				page = append(page, event.Recorded{})
-				if err := d.event(event.Position(at), raw, &page[len(page)-1]); err != nil {
+				if err := d.event(event.Position(at), own(list[i]), &page[len(page)-1]); err != nil {
 					return nil, false, err
 				}
 			}
 			at++
-		}
-		if r.err != nil {
-			return nil, false, r.err
 		}
 	}
 	last := high
@@ -70,11 +50,50 @@ func (b *Backend) logPage(ctx context.Context, s *scan, d *decoder, page []event
 		last = low
 	}
 	more := s.done(last)
-	if n := high - low + 1; bytes > 0 && n > 0 { // as many as are expected to fit
-		s.size = int(min(fullPage, max(16, pageBytes*n/int64(bytes))))
+	if bytes > 0 { // as many as are expected to fit
+		s.size = int(min(fullPage, max(16, pageBytes*(high-low+1)/int64(bytes))))
 	}
 	return page, more, nil
 }
+
+// lists reads what the log holds from low to high and, where that is asked for, the head, else -1; all at once, and the
+// head first, so that what it says is there.
+func (b *Backend) lists(ctx context.Context, low, high int64, withHead bool) (head int64, lists [][]string, err error) {
+	head = -1
+	var first *redis.StringCmd
+	var ranges []*redis.StringSliceCmd
+	err = b.during(ctx, func() error {
+		_, err := b.reads.Pipelined(ctx, func(p redis.Pipeliner) error {
+			if withHead {
+				first = p.HGet(ctx, b.keys.meta, "head")
+			}
+			for at := low; at <= high; {
+				n := (at - 1) / pageEvents
+				last := min((n+1)*pageEvents, high)
+				ranges = append(ranges, p.LRange(ctx, b.keys.page(n), (at-1)%pageEvents, (last-1)%pageEvents))
+				at = last + 1
+			}
+			return nil
+		})
+		return err
+	})
+	if errors.Is(err, redis.Nil) { // the head
+		err = serverError(errNoStore)
+	}
+	if err == nil && withHead {
+		head, err = first.Int64()
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, r := range ranges {
+		lists = append(lists, r.Val())
+	}
+	return head, lists, nil
+}
+
+// own gives the bytes of a string that go-redis has made for us alone, so that they may be given away to be changed.
+func own(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
 // window gives the positions of the next page.
 func (s *scan) window() (low, high int64) {

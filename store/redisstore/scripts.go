@@ -60,90 +60,66 @@ func (b *Backend) run(ctx context.Context, client redis.UniversalClient, s *scri
 	return r, err
 }
 
-// ask sends one command.
-func (b *Backend) ask(ctx context.Context, client redis.UniversalClient, command []any) (*reply, error) {
-	replies, err := b.askAll(ctx, client, [][]any{command})
-	if err != nil {
-		return nil, err
-	}
-	return replies[0], nil
-}
-
-// askAll sends commands in one go. When ctx ends it returns at once; the connection is given back when the answer comes
-// or the client's read timeout is over, which Close waits for. The commands must not hold bytes that the caller's caller
-// may change then.
-func (b *Backend) askAll(ctx context.Context, client redis.UniversalClient, commands [][]any) ([]*reply, error) {
-	if ctx.Done() == nil {
-		return send(ctx, client, commands)
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	type answer struct {
-		replies []*reply
-		err     error
-	}
-	done := make(chan answer, 1)
-	if !b.enter() {
-		return nil, store.ErrClosed
-	}
-	go func() {
-		defer b.asking.Done()
-		replies, err := send(ctx, client, commands)
-		done <- answer{replies, err}
-	}()
-	select {
-	case a := <-done:
-		return a.replies, a.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// send does what askAll promises, in the caller's goroutine. On a cluster it follows the slot when it has moved.
-func send(ctx context.Context, client redis.UniversalClient, commands [][]any) ([]*reply, error) {
-	for try := 0; ; try++ {
-		replies, err := sendOnce(ctx, client, commands)
-		answer, ok := asServerError(err)
-		cluster, many := client.(*redis.ClusterClient)
-		if !ok || !many || try == 3 || !answer.says("MOVED") {
-			return replies, err
-		}
-		cluster.ReloadState(ctx)
-	}
-}
-
-func sendOnce(ctx context.Context, client redis.UniversalClient, commands [][]any) ([]*reply, error) {
-	raw := make([]*redis.RawCmd, len(commands))
-	for i, c := range commands {
-		raw[i] = redis.NewRawCmd(ctx, c...)
-	}
-	if len(raw) == 1 {
-		if err := client.Process(ctx, raw[0]); err != nil {
-			return nil, err
-		}
-	} else if _, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, c := range raw {
-			if err := p.Process(ctx, c); err != nil {
-				return err
-			}
-		}
-		return nil
+// ask sends one command. The command must not hold bytes that the caller's caller may change after ctx has ended.
+func (b *Backend) ask(ctx context.Context, client redis.UniversalClient, command []any) (r *reply, err error) {
+	var answer *reply
+	if err := b.during(ctx, func() (err error) {
+		answer, err = send(ctx, client, command)
+		return err
 	}); err != nil {
 		return nil, err
 	}
-	replies := make([]*reply, len(raw))
-	for i, c := range raw {
-		text, err := c.Bytes()
+	return answer, nil
+}
+
+// during runs fn, which talks to the server, and returns when it does or when ctx ends. The connection is then given
+// back when the answer comes or the client's read timeout is over, which Close waits for. What fn sets must not be
+// looked at after an error.
+func (b *Backend) during(ctx context.Context, fn func() error) error {
+	if ctx.Done() == nil {
+		return fn()
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !b.enter() {
+		return store.ErrClosed
+	}
+	done := make(chan error, 1)
+	go func() {
+		defer b.asking.Done()
+		done <- fn()
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// send sends a command in the caller's goroutine. On a cluster it follows the slot when it has moved.
+func send(ctx context.Context, client redis.UniversalClient, command []any) (*reply, error) {
+	for try := 0; ; try++ {
+		raw := redis.NewRawCmd(ctx, command...)
+		if err := client.Process(ctx, raw); err != nil {
+			return nil, err
+		}
+		text, err := raw.Bytes()
 		if err == nil && len(text) > 0 && text[0] == '-' {
 			err = (&reply{rest: text}).failure()
+		}
+		answer, ok := asServerError(err)
+		cluster, many := client.(*redis.ClusterClient)
+		if ok && many && try < 3 && answer.says("MOVED") { // raw answers are not looked at by the client
+			cluster.ReloadState(ctx)
+			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		replies[i] = &reply{rest: text}
+		return &reply{rest: text}, nil
 	}
-	return replies, nil
 }
 
 // failure gives the error that an answer consists of.

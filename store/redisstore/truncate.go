@@ -83,11 +83,11 @@ func (b *Backend) Delete(ctx context.Context, stream event.StreamID, expected st
 // end appends a commit that ends its stream.
 func (b *Backend) end(ctx context.Context, c *store.Commit) (store.Result, error) {
 	p := b.planOf([]store.Commit{*c}, true)
-	r, err := b.run(ctx, b.writes, &b.scripts.append, p.keys, p.arguments()...)
+	r, err := b.run(ctx, b.writes, &b.scripts.append, p.keys(), p.arguments()...)
 	if err != nil {
 		return store.Result{}, err
 	}
-	head, verdicts, err := p.verdicts(r)
+	head, verdicts, err := b.verdicts(p, r)
 	if err != nil {
 		return store.Result{}, err
 	}

@@ -30,6 +30,7 @@ const (
 	batchesInFlight = 2
 	batchEvents     = 1024
 	batchBytes      = 2 << 20
+	lingerRequests  = 16 // half batches keep server and process busy at the same time; measured, 64 writers: 152 k appends/s, 109 k with 64
 )
 
 func newWriter(b *Backend) *writer {
@@ -37,6 +38,7 @@ func newWriter(b *Backend) *writer {
 		Backend: b,
 		queue: groupcommit.New(groupcommit.Options{
 			Depth: batchesInFlight, MaxRequests: batchEvents, MaxEvents: batchEvents, MaxBytes: batchBytes,
+			LingerRequests: lingerRequests,
 		}),
 		done: make(chan struct{}),
 	}
@@ -83,9 +85,9 @@ func (w *writer) run(ctx context.Context) {
 func (w *writer) send(ctx context.Context, from *groupcommit.Batch) {
 	b := w.prepare(from)
 	b.Release()
-	args := b.arguments()
+	keys, args := b.plan.keys(), b.arguments()
 	for try := 0; ; try++ {
-		r, err := w.Backend.run(ctx, w.writes, &w.scripts.append, b.keys, args...)
+		r, err := w.Backend.run(ctx, w.writes, &w.scripts.append, keys, args...)
 		switch {
 		case err == nil:
 			w.found()
