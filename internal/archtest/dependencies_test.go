@@ -22,6 +22,7 @@ func TestDependencies(t *testing.T) {
 		"sqlitestore": {".", "store/sqlitestore"},
 		"pgstore":     {".", "store/pgstore"},
 		"mongostore":  {".", "store/mongostore"},
+		"redisstore":  {".", "store/redisstore"},
 		"lexevents":   {"cmd/lexevents"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -53,7 +54,7 @@ func TestDependencies(t *testing.T) {
 
 // TestDriversAreSeparate: who uses the root package and one driver compiles no other driver's client.
 func TestDriversAreSeparate(t *testing.T) {
-	for _, driver := range []string{"store/pgstore", "store/mongostore", "store/sqlitestore"} {
+	for _, driver := range []string{"store/pgstore", "store/mongostore", "store/redisstore", "store/sqlitestore"} {
 		modules := dependencies(t, []string{".", driver})
 		for other, libraries := range clients {
 			for _, library := range libraries {

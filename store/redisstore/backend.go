@@ -225,7 +225,7 @@ func (b *Backend) Head(ctx context.Context) (event.Position, error) {
 		return 0, err
 	}
 	m, err := b.readMeta(ctx)
-	if err == nil && m.schema == 0 {
+	if err == nil && m.program == "" {
 		err = serverError(errNoStore)
 	}
 	if err != nil {

@@ -31,5 +31,7 @@
 //
 // A user of the server needs all commands on ~{name}:* and, for prompt wake-ups, the channel &{name}:grown.
 //
+// go-redis itself reports connections that cannot be made on standard error; redis.SetLogger changes that.
+//
 // The package knows the port and go-redis; it must not know what is above the port.
 package redisstore

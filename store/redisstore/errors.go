@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -85,16 +86,27 @@ func translate(ctx context.Context, err error) error {
 	if errors.As(err, &known) { // translated before
 		return err
 	}
-	if ctx.Err() != nil {
-		if errors.Is(err, ctx.Err()) {
+	if ended := endOf(ctx); ended != nil {
+		if errors.Is(err, ended) {
 			return err
 		}
-		return &kindError{kind: ctx.Err(), err: err}
+		return &kindError{kind: ended, err: err}
 	}
 	if kind := kindOf(err); kind != nil && !errors.Is(err, kind) {
 		return &kindError{kind: kind, err: err}
 	}
 	return err
+}
+
+// endOf is ctx.Err, also in the moment in which the deadline has passed for a connection and not yet for the context.
+func endOf(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
 }
 
 func kindOf(err error) error {

@@ -19,8 +19,8 @@ const schema = 1
 
 // meta is what the store says about itself.
 type meta struct {
-	program string
-	schema  int // 0: there is no store
+	program string // "": there is no store
+	schema  int
 	head    event.Position
 }
 
@@ -68,14 +68,12 @@ func (b *Backend) check(ctx context.Context) error {
 	switch {
 	case m.schema > schema:
 		return &kindError{kind: store.ErrIncompatible, err: fmt.Errorf("the store is of version %d, this program knows up to %d: use a newer program", m.schema, schema)}
-	case m.schema < schema && !b.options.AutoMigrate:
-		what := fmt.Sprintf("the store is of version %d, needed is %d", m.schema, schema)
-		if m.schema == 0 {
-			what = "there is no store " + b.options.Name
-		}
-		return &kindError{kind: store.ErrIncompatible, err: errors.New(what + ": run `lexevents migrate up --store …`")}
+	case m.program != "" && m.schema < schema: // there has never been one
+		return &kindError{kind: store.ErrIncompatible, err: fmt.Errorf("the store is of version %d, needed is %d", m.schema, schema)}
+	case m.program == "" && !b.options.AutoMigrate:
+		return &kindError{kind: store.ErrIncompatible, err: fmt.Errorf("there is no store %s: run `lexevents migrate up --store …`", b.options.Name)}
 	}
-	if m.schema < schema {
+	if m.program == "" {
 		if _, err := b.create(ctx); err != nil {
 			return err
 		}

@@ -164,10 +164,13 @@ func TestACallEndsWithItsContextAlthoughTheServerIsSilent(t *testing.T) {
 	mustAppend(t, s, "a-1", 1)
 	p.swallow.Store(true)
 	for what, call := range map[string]func(ctx context.Context) error{
-		"head":   func(ctx context.Context) error { _, err := s.Head(ctx); return err },
-		"get":    func(ctx context.Context) error { _, err := s.Get(ctx, "b", "k"); return err },
-		"apply":  func(ctx context.Context) error { _, err := s.Apply(ctx, store.Put("b", "k", nil)); return err },
-		"append": func(ctx context.Context) error { _, err := s.Append(ctx, "a-1", store.Any(), pending(1)...); return err },
+		"head":  func(ctx context.Context) error { _, err := s.Head(ctx); return err },
+		"get":   func(ctx context.Context) error { _, err := s.Get(ctx, "b", "k"); return err },
+		"apply": func(ctx context.Context) error { _, err := s.Apply(ctx, store.Put("b", "k", nil)); return err },
+		"append": func(ctx context.Context) error {
+			_, err := s.Append(ctx, "a-1", store.Any(), pending(1)...)
+			return err
+		},
 		"read": func(ctx context.Context) error {
 			for _, err := range s.ReadLog(ctx, store.LogRead{}) {
 				return err

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"lexigram.dev/events/event"
@@ -20,13 +21,13 @@ func (w *writer) conclude(ctx context.Context, b *batch, r *reply) {
 		b.failAll(errUnknown(err))
 		return
 	}
-	if err := w.confirm(ctx); err != nil {
-		// Those that are refused are told that something could not be confirmed; a retry tells them why.
-		w.grown(b, head, verdicts)
-		b.failAll(err)
-		return
+	var unconfirmed error
+	accepts := func(v verdict) bool { return v.code == 0 }
+	if slices.ContainsFunc(verdicts, accepts) {
+		unconfirmed = w.confirm(ctx)
+		w.committed()
 	}
-	var refused, byID []int
+	var refused []int
 	for i := range verdicts {
 		v := &verdicts[i]
 		if v.code != 0 {
@@ -35,51 +36,48 @@ func (w *writer) conclude(ctx context.Context, b *batch, r *reply) {
 		}
 		first := head + 1
 		head += event.Position(b.members[i].events)
+		if unconfirmed != nil {
+			b.requests[i].Fail(unconfirmed)
+			continue
+		}
 		b.requests[i].Resolve(store.Result{First: first, Last: head, Versions: v.versions})
 	}
-	if len(refused) < len(verdicts) {
-		w.committed()
+	if len(refused) > 0 {
+		w.refuse(ctx, b, refused, verdicts)
 	}
-	if len(refused) == 0 {
-		return
-	}
+}
+
+// refuse answers members of which nothing was stored now.
+func (w *writer) refuse(ctx context.Context, b *batch, refused []int, verdicts []verdict) {
 	b.Hold()
-	there := map[int]bool{}
-	for _, i := range b.present() {
-		there[i] = true
-	}
+	present := b.present()
+	var byID []int
 	for _, i := range refused {
 		switch v := &verdicts[i]; {
-		case !there[i]:
+		case !slices.Contains(present, i):
 		case v.code == 'I':
 			byID = append(byID, i)
 		case v.code != 'A': // those have an id in common with a neighbour: their turn comes after it
 			b.requests[i].Fail(v.complaint(&b.requests[i].Commit))
 		}
 	}
-	w.answerByID(ctx, b, byID)
-}
-
-// grown wakes followers where the batch has stored something.
-func (w *writer) grown(b *batch, _ event.Position, verdicts []verdict) {
-	for i := range b.members {
-		if verdicts[i].code == 0 {
-			w.committed()
-			return
-		}
+	if len(byID) > 0 {
+		w.answerByID(ctx, b, byID)
 	}
 }
 
 // answerByID answers members that have ids which are stored already. The batch is held.
 func (w *writer) answerByID(ctx context.Context, b *batch, members []int) {
-	if len(members) == 0 {
-		return
-	}
 	found, err := w.lookUp(ctx, b.idsOf(members))
+	if err != nil {
+		err = errUnknown(err) // whether it is a duplicate cannot be told
+	} else {
+		err = w.confirm(ctx) // what an earlier attempt has stored may be waiting for replicas still
+	}
 	for _, i := range members {
 		r := b.requests[i]
 		if err != nil {
-			r.Fail(errUnknown(err)) // whether it is a duplicate cannot be told
+			r.Fail(err)
 			continue
 		}
 		if result, duplicate, reused := store.FirstResult(r.Commit, found.of(&r.Commit)); duplicate {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -57,7 +58,10 @@ func (s *ownServer) start() {
 	if err := s.process.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	eventually(s.t, "the start of redis-server", func() bool { return s.client.Ping(s.t.Context()).Err() == nil })
+	eventually(s.t, "the start of redis-server", func() bool {
+		err := s.client.Ping(s.t.Context()).Err()
+		return err == nil || strings.HasPrefix(err.Error(), "NOAUTH")
+	})
 }
 
 // kill ends it without a chance to save anything.
@@ -73,3 +77,5 @@ func (s *ownServer) do(args ...any) {
 		s.t.Fatal(err)
 	}
 }
+
+func portOf(s *ownServer) string { return strconv.Itoa(s.port) }

@@ -17,7 +17,7 @@ func (b *Backend) confirm(ctx context.Context) error {
 		return &ReplicationError{Wanted: wanted, Err: err}
 	}
 	conn := node.Conn()
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if err := conn.HSet(ctx, b.keys.meta, "confirmed", time.Now().UnixMicro()).Err(); err != nil {
 		return &ReplicationError{Wanted: wanted, Err: err}
 	}

@@ -40,8 +40,8 @@ if n > 0 then
   call('ZADD', KEYS[6], 0, name)
 end
 
--- The ends of an index are events that are there; what was removed in its middle stays listed, and readers skip it.
--- Removals are made in rounds, so a round takes no more off the ends than it may remove.
+-- What was removed is taken off the ends of the indexes, some at a time; in their middle it stays listed, and readers skip
+-- it.
 for key in pairs(indexes) do
   for _, off in ipairs({{0, 'LPOP'}, {-1, 'RPOP'}}) do
     local popped = 0
