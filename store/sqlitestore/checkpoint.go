@@ -13,7 +13,8 @@ import (
 const (
 	checkpointPages = 4096                   // pages, by the writer's estimate, after which to merge: 16 MiB
 	maxMerges       = 4                      // times checkpointPages is the length at which the writer is held
-	idleAfter       = 2 * time.Second        // without commits, after which the log is merged and cut to nothing
+	idleAfter       = 2 * time.Second        // without commits, after which the log is merged
+	cutAfter        = time.Minute            // without commits, after which it is cut to nothing: to grow it again is slow
 	restartPatience = 100 * time.Millisecond // for readers and other processes' writers, while the writer is held
 )
 
@@ -34,25 +35,30 @@ func (b *Backend) checkpoint() {
 			_ = c.Close() // the writer's connection, closed later, merges what is left and reports
 		}
 	}()
-	idle := time.NewTimer(idleAfter)
+	idle, cut := time.NewTimer(idleAfter), time.NewTimer(cutAfter)
 	defer idle.Stop()
+	defer cut.Stop()
 	for {
-		isIdle := false
+		due := ""
 		select {
 		case <-b.closing:
 			return
 		case <-b.backlog:
 			idle.Reset(idleAfter)
+			cut.Reset(cutAfter)
 		case <-idle.C:
-			isIdle = true
+			due = sqlPassive
+		case <-cut.C:
+			due = sqlTruncate
 		}
 		if c == nil {
 			c, _ = openConn(b.path, sqlite.OpenReadWrite, `synchronous = `+b.options.Synchronous.String())
 		}
 		switch {
 		case c == nil: // later
-		case isIdle:
-			merge(c, sqlTruncate)
+		case due != "":
+			b.unmerged.Store(0)
+			merge(c, due)
 		case b.unmerged.Load() >= b.options.checkpointPages:
 			b.unmerged.Store(0)
 			if merge(c, sqlPassive) >= maxMerges*b.options.checkpointPages {

@@ -39,6 +39,7 @@ type writer struct {
 	revisionStored store.Revision // revision when the transaction began
 	swept          time.Time      // when expired records were last looked for
 	written        int64          // pages, by estimate, since the turn was taken
+	sinceReclaim   int            // commits; see reclaimCache
 }
 
 // tail is the end of a stream.
@@ -50,11 +51,9 @@ type tail struct {
 func openWriter(ctx context.Context, b *Backend) (*writer, error) {
 	w := &writer{backend: b, seen: unknown, streams: map[event.StreamID]tail{}}
 	err := whileBusy(ctx, b.options.BusyTimeout, func() (err error) {
-		// Checkpoints are the checkpointer's: one by the writer would make an append wait for it. The cache, of up to
-		// 16 MiB, is for the streams' index: appends to many streams touch its pages at random. A larger one costs more
-		// than it saves: a commit that has split a page looks at each page of the cache.
+		// Checkpoints are the checkpointer's: one by the writer would make an append wait for it.
 		w.conn, err = openConn(b.path, b.openFlags(), `journal_mode = wal`, `synchronous = `+b.options.Synchronous.String(),
-			`wal_autocheckpoint = 0`, `temp_store = memory`, `cache_size = -16384`)
+			`wal_autocheckpoint = 0`, `temp_store = memory`, sqlCacheSize(writerCache))
 		return err
 	})
 	if err != nil {
@@ -165,7 +164,10 @@ func (b *Backend) commitBatches() {
 // commitBatch answers the requests of a batch in one transaction. If the file is locked by another process it leaves
 // them unanswered, until that has lasted for the busy timeout. It returns since when the file has been locked.
 func (w *writer) commitBatch(batch *groupcommit.Batch, locked time.Time) time.Time {
-	err := whileBusy(context.Background(), heldFor, w.beginTransaction)
+	err := w.reclaimCache()
+	if err == nil {
+		err = whileBusy(context.Background(), heldFor, w.beginTransaction)
+	}
 	if busy(err) {
 		switch now := time.Now(); {
 		case locked.IsZero():
