@@ -44,8 +44,8 @@ func startServer(t *testing.T, args ...string) *ownServer {
 		client: redis.NewClient(&redis.Options{Addr: fmt.Sprintf("127.0.0.1:%d", port)}),
 	}
 	t.Cleanup(func() { _ = s.client.Close() })
-	s.start()
 	t.Cleanup(s.kill)
+	s.start()
 	return s
 }
 
@@ -66,6 +66,9 @@ func (s *ownServer) start() {
 
 // kill ends it without a chance to save anything.
 func (s *ownServer) kill() {
+	if s.process == nil || s.process.Process == nil {
+		return // it never ran
+	}
 	_ = s.process.Process.Kill()
 	_ = s.process.Wait()
 }
