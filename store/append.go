@@ -113,12 +113,21 @@ func (s *Store) checkCondition(c *Condition) error {
 
 func (s *Store) fill(c Commit, total int) (Commit, error) {
 	var (
-		events  = make([]event.Pending, 0, total)
-		appends = make([]Append, len(c.Appends))
+		events  []event.Pending
+		appends []Append
 		now     = s.now().UTC().Truncate(time.Microsecond)
 		scratch [256]byte
 		bytes   int
 	)
+	if total == 1 { // most commits are one event, and make do with one allocation
+		var one struct {
+			events  [1]event.Pending
+			appends [1]Append
+		}
+		events, appends = one.events[:0], one.appends[:]
+	} else {
+		events, appends = make([]event.Pending, 0, total), make([]Append, len(c.Appends))
+	}
 	for i, part := range c.Appends {
 		first := len(events)
 		for j := range part.Events {

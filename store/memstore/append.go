@@ -1,6 +1,7 @@
 package memstore
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"time"
@@ -11,7 +12,6 @@ import (
 
 // Append implements store.Log: check everything, then write everything, under one lock.
 func (b *Backend) Append(ctx context.Context, c store.Commit) (store.Result, error) {
-	data := encode(c) // copying the caller's bytes needs no lock
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.usable(ctx); err != nil {
@@ -23,7 +23,7 @@ func (b *Backend) Append(ctx context.Context, c store.Commit) (store.Result, err
 	if err := b.check(c); err != nil {
 		return store.Result{}, err
 	}
-	res := b.write(c, data)
+	res := b.write(c)
 	b.wake()
 	return res, nil
 }
@@ -33,7 +33,11 @@ func (b *Backend) first(c store.Commit) (store.Result, bool, error) {
 	var found []event.Recorded
 	for i := range c.Appends {
 		for j := range c.Appends[i].Events {
-			if p, stored := b.ids[c.Appends[i].Events[j].ID]; stored {
+			id := &c.Appends[i].Events[j].ID
+			if bytes.Compare(id[:], b.greatestID[:]) > 0 {
+				continue // as nearly always: ids are made in ascending order
+			}
+			if p, stored := b.ids[*id]; stored {
 				found = append(found, *b.log.at(p))
 			}
 		}
@@ -67,35 +71,10 @@ func (b *Backend) check(c store.Commit) error {
 	return nil
 }
 
-// encoded is the bytes of one event, owned by the log.
-type encoded struct {
-	data, metadata []byte
-	tags           []event.Tag
-}
-
-func encode(c store.Commit) []encoded {
-	total := 0
-	for i := range c.Appends {
-		total += len(c.Appends[i].Events)
-	}
-	all := make([]encoded, 0, total)
-	for i := range c.Appends {
-		for j := range c.Appends[i].Events {
-			e := &c.Appends[i].Events[j]
-			buf := make([]byte, 0, len(e.Data)+64)
-			buf = append(buf, e.Data...)
-			buf = e.Metadata.AppendJSON(buf)
-			n := len(e.Data)
-			all = append(all, encoded{data: buf[:n:n], metadata: buf[n:], tags: slices.Clone(e.Tags)})
-		}
-	}
-	return all
-}
-
-func (b *Backend) write(c store.Commit, data []encoded) store.Result {
+func (b *Backend) write(c store.Commit) store.Result {
+	var metadata [512]byte
 	res := store.Result{First: b.log.head() + 1, Versions: make([]event.Version, len(c.Appends))}
 	now := b.now().UTC().Truncate(time.Microsecond)
-	next := 0
 	for i := range c.Appends {
 		part := &c.Appends[i]
 		s := b.streams[part.Stream]
@@ -108,13 +87,15 @@ func (b *Backend) write(c store.Commit, data []encoded) store.Result {
 			position := b.log.head() + 1
 			s.positions = append(s.positions, position)
 			b.ids[e.ID] = position
+			if bytes.Compare(e.ID[:], b.greatestID[:]) > 0 {
+				b.greatestID = e.ID
+			}
 			b.log.add(event.Recorded{
 				ID: e.ID, Stream: part.Stream, Version: s.version(), Position: position,
 				Type: e.Type, SchemaVersion: e.SchemaVersion, ContentType: e.ContentType,
-				Data: data[next].data, RawMetadata: data[next].metadata, Tags: data[next].tags,
+				Data: b.log.keep(e.Data), RawMetadata: b.log.keep(e.Metadata.AppendJSON(metadata[:0])), Tags: slices.Clone(e.Tags),
 				OccurredAt: e.OccurredAt, RecordedAt: now,
 			})
-			next++
 		}
 		res.Versions[i] = s.version()
 	}

@@ -1,16 +1,22 @@
 package memstore
 
 import (
+	"bytes"
+
 	"lexigram.dev/events/event"
 )
 
 // chunkSize is how many events share one allocation. Chunks never move, so that the log grows without being copied.
 const chunkSize = 1024
 
+// bytesChunk is how many bytes of events share one allocation. It is freed when all events in it have been truncated.
+const bytesChunk = 256 << 10
+
 // log is the sequence of all events; position p is entry p-1. A truncated event leaves an entry without an id.
 type log struct {
 	chunks [][]event.Recorded
 	length int
+	bytes  []byte // the chunk that keep fills
 }
 
 func (l *log) head() event.Position { return event.Position(l.length) }
@@ -22,6 +28,19 @@ func (l *log) add(e event.Recorded) {
 	last := &l.chunks[len(l.chunks)-1]
 	*last = append(*last, e)
 	l.length++
+}
+
+// keep copies bytes into the log.
+func (l *log) keep(b []byte) []byte {
+	if len(b) > cap(l.bytes)-len(l.bytes) {
+		if len(b) > bytesChunk/8 {
+			return bytes.Clone(b)
+		}
+		l.bytes = make([]byte, 0, bytesChunk)
+	}
+	from := len(l.bytes)
+	l.bytes = append(l.bytes, b...)
+	return l.bytes[from:len(l.bytes):len(l.bytes)]
 }
 
 // at gives the entry at a position from 1 to head.

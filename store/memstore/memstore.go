@@ -22,14 +22,15 @@ type Options struct {
 type Backend struct {
 	now func() time.Time
 
-	mu       sync.RWMutex // guards all below
-	closed   bool
-	log      log
-	streams  map[event.StreamID]*stream
-	ids      map[event.ID]event.Position
-	buckets  map[string]*bucket
-	revision store.Revision // the last one given out
-	wakers   map[chan struct{}]bool
+	mu         sync.RWMutex // guards all below
+	closed     bool
+	log        log
+	streams    map[event.StreamID]*stream
+	ids        map[event.ID]event.Position
+	greatestID event.ID // of all that ever were in ids
+	buckets    map[string]*bucket
+	revision   store.Revision // the last one given out
+	wakers     map[chan struct{}]bool
 }
 
 var (

@@ -230,7 +230,7 @@ func (b *Backend) Delete(ctx context.Context, id event.StreamID, expected store.
 	if err := b.check(tombstone); err != nil {
 		return store.Result{}, err
 	}
-	res := b.write(tombstone, encode(tombstone))
+	res := b.write(tombstone)
 	s = b.streams[id]
 	s.deleted = true
 	b.truncate(id, s, s.version())
