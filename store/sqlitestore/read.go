@@ -55,7 +55,7 @@ func (b *Backend) ReadLog(ctx context.Context, r store.LogRead) iter.Seq2[event.
 	})
 }
 
-// events yields page after page. The next page is read while the caller handles the current one, except in a
+// events yields page after page. The next ones are read while the caller handles the current one, except in a
 // transaction, where the caller may be about to use the connection.
 func (b *Backend) events(ctx context.Context, start func() *pager) iter.Seq2[event.Recorded, error] {
 	return func(yield func(event.Recorded, error) bool) {
@@ -67,36 +67,10 @@ func (b *Backend) events(ctx context.Context, start func() *pager) iter.Seq2[eve
 			}
 			return
 		}
-		ahead, stop := p.ahead(ctx)
+		next, stop := p.ahead(ctx)
 		defer stop() // also when the caller panics: the read must be over before the loop is
 		for more := true; more && current.yield(yield); {
-			current, more = <-ahead
-		}
-	}
-}
-
-// ahead reads the pages after the first one on a goroutine of its own. It goes on to the next page as soon as one is
-// taken, without waiting for the caller to ask: that would cost it the time of a wake-up for each page. The caller has
-// then done with the page before, so two pages' memory is enough. stop ends the read, and waits for that.
-func (p *pager) ahead(ctx context.Context) (pages <-chan page, stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	taken, left := make(chan page), make(chan struct{})
-	go func() {
-		defer close(taken)
-		for more := true; more; {
-			next := p.next(ctx)
-			more = next.more
-			select {
-			case taken <- next:
-			case <-left:
-				return
-			}
-		}
-	}()
-	return taken, func() {
-		close(left)
-		cancel()
-		for range taken { // until it is closed
+			current, more = next()
 		}
 	}
 }
@@ -166,7 +140,8 @@ func (p *pager) next(ctx context.Context) page {
 	if full {
 		err = p.advance(c)
 	}
-	return page{events: p.decoder.events, more: full && err == nil, err: translate(ctx, err)}
+	over := p.whole && p.low > p.high
+	return page{events: p.decoder.events, more: full && !over && err == nil, err: translate(ctx, err)}
 }
 
 func (p *pager) rows(c *conn, size int) error {

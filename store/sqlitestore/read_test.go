@@ -73,11 +73,46 @@ func TestAReadWhoseContextEndsTells(t *testing.T) {
 	t.Errorf("the read went on to its end, %d events", read)
 }
 
+// The log is read in parts by several goroutines: the events must come in order, also where parts of it are empty.
+func TestALogWithGapsComesInOrder(t *testing.T) {
+	b, s := filledWith(t, 5*nextPage, 10)
+	for _, stream := range [...]event.StreamID{"gap-1", "fill-2"} {
+		events := make([]event.Pending, 3*nextPage)
+		for i := range events {
+			events[i] = event.Pending{Type: "filled", Data: []byte("{}")}
+		}
+		if _, err := s.Append(t.Context(), stream, store.NoStream(), events...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Truncate(t.Context(), "gap-1", 3*nextPage); err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range [...]event.Position{0, 7, 5*nextPage + 10, 8 * nextPage} {
+		want := max(from, 1)
+		for e, err := range b.ReadLog(t.Context(), store.LogRead{From: from}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want > 5*nextPage && want < 8*nextPage {
+				want = 8 * nextPage // the only one that is left of gap-1
+			}
+			if e.Position != want {
+				t.Fatalf("read from %d: position %d, want %d", from, e.Position, want)
+			}
+			want++
+		}
+		if want != 11*nextPage+1 {
+			t.Errorf("read from %d: ended before position %d, want %d", from, want, 11*nextPage+1)
+		}
+	}
+}
+
 // filledWith gives a store with n events of size bytes each.
 func filledWith(t *testing.T, n, size int) (*Backend, *store.Store) {
 	t.Helper()
 	b := openTest(t, t.TempDir()+"/events.db", Options{})
-	s := store.New(b, store.Options{Limits: store.Limits{MaxCommitEvents: n}})
+	s := store.New(b, store.Options{Limits: store.Limits{MaxCommitEvents: 5 * nextPage}})
 	events := make([]event.Pending, n)
 	for i := range events {
 		events[i] = event.Pending{Type: "filled", Data: make([]byte, size)}
