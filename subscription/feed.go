@@ -23,9 +23,10 @@ const (
 
 	// breath is the least time from a read that has passed at least many events, whether or not the filter selects them,
 	// to the next one: while many come, a few reads of many take less from those who append than many reads of a few. What
-	// comes alone is read at once.
-	breath = 5 * time.Millisecond
-	many   = 16
+	// comes alone is read at once. A read that selects nothing of them can wait longer.
+	breath     = 5 * time.Millisecond
+	longBreath = 15 * time.Millisecond
+	many       = 16
 )
 
 // errAgain ends a read because lanes have changed.
@@ -167,7 +168,11 @@ func (f *feed) wait(ctx context.Context, wake *waking) {
 		if !open {
 			wake.signals = nil // polling goes on, and open tries again
 		}
-		if rest := breath - time.Since(f.begun); f.passed >= many && rest > 0 {
+		rest := breath
+		if f.count == 0 {
+			rest = longBreath
+		}
+		if rest -= time.Since(f.begun); f.passed >= many && rest > 0 {
 			sleep(rest, ctx.Done())
 		}
 	}
