@@ -71,10 +71,13 @@ func (t Table) pick(ctx context.Context, tx *sql.Tx, limit int, now time.Time) (
 		if len(waiting) == 0 {
 			return c, nil
 		}
-		after = waiting[len(waiting)-1].id
 		if err := t.decide(ctx, tx, waiting, decided, &c, now); err != nil {
 			return claim{}, err
 		}
+		if err := t.passOver(ctx, tx, waiting, after, decided, &c); err != nil {
+			return claim{}, err
+		}
+		after = waiting[len(waiting)-1].id
 		var ids []int64
 		for i := range waiting {
 			if decided[waiting[i].lane()] {
@@ -154,6 +157,53 @@ func (t Table) decide(ctx context.Context, tx *sql.Tx, waiting []row, decided ma
 			return err
 		}
 		decided[candidates[place]] = true
+	}
+	return rows.Err()
+}
+
+// passOver gives up lanes of a further page, from here on, of which a message waits at or before after that was not seen
+// there: its transaction has committed since that page was read. What follows it in its lane must wait for the next claim.
+// Within one page this cannot be: who sees a message sees all that were committed before it was written.
+func (t Table) passOver(ctx context.Context, tx *sql.Tx, waiting []row, after int64, decided map[string]bool, c *claim) error {
+	if after == 0 || t.Dialect == SQLite { // there the whole transaction sees one state
+		return nil
+	}
+	var (
+		keys  []any
+		names = map[string]bool{}
+		marks strings.Builder
+	)
+	for i := range waiting {
+		key := waiting[i].message.Key
+		if key == "" || names[key] || !decided[waiting[i].lane()] {
+			continue
+		}
+		names[key] = true
+		if keys = append(keys, key); len(keys) > 1 {
+			marks.WriteString(", ")
+		}
+		fmt.Fprintf(&marks, "$%d", len(keys))
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	taken := make(map[int64]bool, len(c.rows))
+	for i := range c.rows {
+		taken[c.rows[i].id] = true
+	}
+	rows, err := tx.QueryContext(ctx, fmt.Sprintf(t.in(sqlBefore), after, marks.String()), keys...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var r row
+		if err := rows.Scan(&r.id, &r.message.Key); err != nil {
+			return err
+		}
+		if !taken[r.id] {
+			decided[r.lane()] = false
+		}
 	}
 	return rows.Err()
 }

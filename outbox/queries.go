@@ -10,6 +10,9 @@ const (
 	// Index outbox_waiting.
 	sqlWaiting = `select id, key, coalesce(next_at, 0) from {table} where sent_at is null and id > %d order by id limit %d`
 
+	// Those of some keys at or before an id.
+	sqlBefore = `select id, key from {table} where sent_at is null and id <= %d and key in (%s)`
+
 	// After the locks are taken: what another relay has done meanwhile is seen.
 	sqlRows = `select id, message_id, topic, key, headers, body, created_at, attempts, coalesce(next_at, 0) from {table}
 		where sent_at is null and id in (%s) order by id`
