@@ -73,37 +73,45 @@ func (l Limits) checkEvent(e *event.Pending, scratch []byte) (size int, err erro
 	if err := l.checkType(e.Type); err != nil {
 		return 0, err
 	}
-	if e.SchemaVersion < 0 || e.SchemaVersion > 1<<31-1 {
-		return 0, invalid("schema version %d: must be 1 to 2147483647", e.SchemaVersion)
-	}
-	if len(e.ContentType) > l.MaxTypeBytes {
-		return 0, tooLarge("length of the content type in bytes", len(e.ContentType), l.MaxTypeBytes)
-	}
-	if err := event.ValidateName(e.ContentType); err != nil {
-		return 0, invalid("content type %q: %w", e.ContentType, err)
-	}
-	if len(e.Tags) > l.MaxTags {
-		return 0, tooLarge("number of tags", len(e.Tags), l.MaxTags)
-	}
-	for _, tag := range e.Tags {
-		if len(tag) > l.MaxTagBytes {
-			return 0, tooLarge(fmt.Sprintf("length of tag %q… in bytes", tag[:32]), len(tag), l.MaxTagBytes)
-		}
-		if err := event.ValidateName(string(tag)); err != nil {
-			return 0, invalid("tag %q: %w", tag, err)
-		}
-	}
-	if err := e.Metadata.Validate(); err != nil {
-		return 0, invalid("%w", err)
-	}
-	if y := e.OccurredAt.Year(); y < 1 || y > 9999 {
-		return 0, invalid("occurred at %v: the year must be 1 to 9999", e.OccurredAt)
+	if err := l.checkBody(e); err != nil {
+		return 0, err
 	}
 	size = len(e.Data) + len(e.Metadata.AppendJSON(scratch[:0]))
 	if size > l.MaxEventBytes {
 		return 0, tooLarge("size of data and metadata in bytes", size, l.MaxEventBytes)
 	}
 	return size, nil
+}
+
+// checkBody checks all but the type, and the size of the data.
+func (l Limits) checkBody(e *event.Pending) error {
+	if e.SchemaVersion < 0 || e.SchemaVersion > 1<<31-1 {
+		return invalid("schema version %d: must be 1 to 2147483647", e.SchemaVersion)
+	}
+	if len(e.ContentType) > l.MaxTypeBytes {
+		return tooLarge("length of the content type in bytes", len(e.ContentType), l.MaxTypeBytes)
+	}
+	if err := event.ValidateName(e.ContentType); err != nil {
+		return invalid("content type %q: %w", e.ContentType, err)
+	}
+	if len(e.Tags) > l.MaxTags {
+		return tooLarge("number of tags", len(e.Tags), l.MaxTags)
+	}
+	for _, tag := range e.Tags {
+		if len(tag) > l.MaxTagBytes {
+			return tooLarge(fmt.Sprintf("length of tag %q… in bytes", tag[:32]), len(tag), l.MaxTagBytes)
+		}
+		if err := event.ValidateName(string(tag)); err != nil {
+			return invalid("tag %q: %w", tag, err)
+		}
+	}
+	if err := e.Metadata.Validate(); err != nil {
+		return invalid("%w", err)
+	}
+	if y := e.OccurredAt.Year(); y < 1 || y > 9999 {
+		return invalid("occurred at %v: the year must be 1 to 9999", e.OccurredAt)
+	}
+	return nil
 }
 
 func (l Limits) checkQuery(q Query) error {

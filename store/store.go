@@ -68,6 +68,7 @@ func (s *Store) Describe(ctx context.Context) (Description, error) {
 		{"transactions", is[Transactor](s.backend)},
 		{"truncation", is[Truncator](s.backend)},
 		{"migrations", is[Migrator](s.backend)},
+		{"import", is[Importer](s.backend)},
 	} {
 		if c.has {
 			d.Capabilities = append(d.Capabilities, c.name)

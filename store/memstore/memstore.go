@@ -34,9 +34,11 @@ type Backend struct {
 }
 
 var (
-	_ store.Backend   = (*Backend)(nil)
-	_ store.Waker     = (*Backend)(nil)
-	_ store.Truncator = (*Backend)(nil)
+	_ store.Backend      = (*Backend)(nil)
+	_ store.Waker        = (*Backend)(nil)
+	_ store.Truncator    = (*Backend)(nil)
+	_ store.Importer     = (*Backend)(nil)
+	_ store.BucketLister = (*Backend)(nil)
 )
 
 // New makes an empty backend.

@@ -202,9 +202,7 @@ func (b *Backend) truncate(id event.StreamID, s *stream, before event.Version) i
 		return 0
 	}
 	for _, p := range s.positions[:n] {
-		e := b.log.at(p)
-		delete(b.ids, e.ID)
-		*e = event.Recorded{}
+		b.erase(p)
 	}
 	s.positions = slices.Clone(s.positions[n:])
 	s.first += n

@@ -58,6 +58,7 @@ func Run(t *testing.T, h Harness) {
 		{"read", readClauses()},
 		{"input", inputClauses()},
 		{"truncation", truncationClauses()},
+		{"import", importClauses()},
 		{"lifecycle", lifecycleClauses()},
 		{"records", recordClauses()},
 		{"transaction", transactionClauses()},
