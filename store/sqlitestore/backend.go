@@ -45,6 +45,9 @@ var (
 	_ store.Transactor = (*Backend)(nil)
 	_ store.Truncator  = (*Backend)(nil)
 	_ store.Migrator   = (*Backend)(nil)
+
+	_ store.Importer     = (*Backend)(nil)
+	_ store.BucketLister = (*Backend)(nil)
 )
 
 // Open opens the store in the file at path. The context bounds the opening alone.
