@@ -19,7 +19,7 @@ var layers = [][]string{
 	{"store/memstore", "store/sqlitestore", "store/pgstore", "store/mongostore", "store/redisstore", "store/storetest", "aggregate", "command", "query", "subscription", "broker"}, // L3
 	{"internal/everystore", "store/sqlitestore/sqlitebaseline", "store/pgstore/pgbaseline", "store/mongostore/mongobaseline", "store/redisstore/redisbaseline"},                    // what a driver is measured against
 	{"broker/membroker", "broker/brokertest", "internal/cloudevents"}, // the drivers of the port; events as messages
-	{"aggregate/aggregatetest", "eventbus", "projection"},             // L4
+	{"aggregate/aggregatetest", "eventbus", "projection", "command/remote"}, // L4
 	{"outbox"},           // sends what eventbus receives
 	{"outbox/pgxoutbox"}, // lets the outbox use pgx
 	{"."},                // L5, the Engine
