@@ -43,6 +43,9 @@ var (
 	_ store.Waker     = (*Backend)(nil)
 	_ store.Truncator = (*Backend)(nil)
 	_ store.Migrator  = (*Backend)(nil)
+
+	_ store.Importer     = (*Backend)(nil)
+	_ store.BucketLister = (*Backend)(nil)
 )
 
 // closePatience is how long Close lets appends that are on their way finish.

@@ -21,6 +21,15 @@ const (
 )
 
 func appendEvent(b []byte, version event.Version, recorded int64, stream event.StreamID, e *event.Pending) []byte {
+	b = appendFacts(b, version, recorded, stream, e)
+	at := len(b)
+	b = e.Metadata.AppendJSON(append(b, 0, 0, 0, 0))
+	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4)) //nolint:gosec // checked by the store
+	return append(b, e.Data...)
+}
+
+// appendFacts appends all that stands before the metadata.
+func appendFacts(b []byte, version event.Version, recorded int64, stream event.StreamID, e *event.Pending) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(version))  //nolint:gosec // never negative
 	b = binary.BigEndian.AppendUint64(b, uint64(recorded)) //nolint:gosec // bits
 	b = append(b, e.ID[:]...)
@@ -32,11 +41,7 @@ func appendEvent(b []byte, version event.Version, recorded int64, stream event.S
 		b = appendShort(b, tag)
 	}
 	b = appendShort(b, stream)
-	b = appendShort(b, e.ContentType)
-	at := len(b)
-	b = e.Metadata.AppendJSON(append(b, 0, 0, 0, 0))
-	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4)) //nolint:gosec // checked by the store
-	return append(b, e.Data...)
+	return appendShort(b, e.ContentType)
 }
 
 func appendShort[S ~string](b []byte, s S) []byte {

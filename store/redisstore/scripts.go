@@ -20,7 +20,7 @@ type script struct{ text, hash string }
 
 // scripts are one for each operation.
 type scripts struct {
-	append, find, stream, selecting, streams, truncate, get, scan, apply, create script
+	append, find, stream, selecting, streams, truncate, get, scan, apply, create, imports, records script
 }
 
 func loadScripts() (s scripts, err error) {
@@ -31,6 +31,7 @@ func loadScripts() (s scripts, err error) {
 	for name, to := range map[string]*script{
 		"append": &s.append, "find": &s.find, "stream": &s.stream, "select": &s.selecting, "streams": &s.streams,
 		"truncate": &s.truncate, "get": &s.get, "scan": &s.scan, "apply": &s.apply, "create": &s.create,
+		"import": &s.imports, "records": &s.records,
 	} {
 		body, err := scriptFiles.ReadFile("scripts/" + name + ".lua")
 		if err != nil {

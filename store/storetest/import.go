@@ -244,12 +244,12 @@ func refusesMisfits(t *testing.T, s *subject) {
 		events []event.Recorded
 		kind   error
 	}{
-		"a version that is taken":           {source("a-1", 3, 4, 1), store.ErrConflict},
-		"an id that is taken":               {twice, store.ErrIDReused},
-		"no events":                         {nil, store.ErrInvalid},
-		"positions that stand still":        {slices.Concat(source("b-1", 1, 4, 1), source("c-1", 1, 4, 1)), store.ErrInvalid},
-		"versions that skip in one import":  {skips, store.ErrInvalid},
-		"a stream of the store's own":       {source("$a-1", 1, 4, 1), store.ErrInvalid},
+		"a version that is taken":            {source("a-1", 3, 4, 1), store.ErrConflict},
+		"an id that is taken":                {twice, store.ErrIDReused},
+		"no events":                          {nil, store.ErrInvalid},
+		"positions that stand still":         {slices.Concat(source("b-1", 1, 4, 1), source("c-1", 1, 4, 1)), store.ErrInvalid},
+		"versions that skip in one import":   {skips, store.ErrInvalid},
+		"a stream of the store's own":        {source("$a-1", 1, 4, 1), store.ErrInvalid},
 		"more events than a commit may have": {source("b-1", 1, 4, s.Limits().MaxCommitEvents+1), store.ErrTooLarge},
 	} {
 		if err := s.Import(s.ctx, 3, c.events); !errors.Is(err, c.kind) {
