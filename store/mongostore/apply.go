@@ -33,11 +33,12 @@ const opPatience = 10 * time.Millisecond
 // opOverhead is more than what an operation takes in the batch's document beside its names and its value.
 const opOverhead = 96
 
-// application is one call of Apply.
+// application is one call of Apply, or of ImportRecords.
 type application struct {
-	ops  []store.Op
-	size int
-	done chan struct{} // closed when it has its outcome
+	ops     []store.Op
+	imports []store.Record // instead of ops: to be set as they are
+	size    int
+	done    chan struct{} // closed when it has its outcome
 
 	revisions []store.Revision
 	err       error
@@ -142,7 +143,7 @@ func (t *batcher) run() {
 		}
 		work := t.options.ReconnectFor
 		for _, a := range batch {
-			work += time.Duration(len(a.ops)) * opPatience
+			work += time.Duration(len(a.ops)+len(a.imports)) * opPatience
 		}
 		ctx, cancel := context.WithTimeout(t.ending, work)
 		t.write(ctx, batch)
@@ -208,7 +209,11 @@ func (t *batcher) once(ctx context.Context, batch []*application) (bool, error) 
 	e := evaluation{records: records, last: t.last, now: t.clock.now(), states: map[string]*state{}}
 	outcomes := make([]outcome, len(batch))
 	for i, a := range batch {
-		outcomes[i] = e.evaluate(a.ops)
+		if a.imports != nil {
+			outcomes[i] = e.take(a.imports)
+		} else {
+			outcomes[i] = e.evaluate(a.ops)
+		}
 	}
 	next := e.batch()
 	missing, there := e.doubtful(next)
@@ -275,12 +280,18 @@ func (t *batcher) sweep(ctx context.Context) {
 func idsOf(batch []*application) []string {
 	var ids []string
 	seen := map[string]bool{}
+	add := func(bucket, key string) {
+		if id := recordKey(bucket, key); !seen[id] {
+			seen[id] = true
+			ids = append(ids, id)
+		}
+	}
 	for _, a := range batch {
 		for i := range a.ops {
-			if id := recordKey(a.ops[i].Bucket, a.ops[i].Key); !seen[id] {
-				seen[id] = true
-				ids = append(ids, id)
-			}
+			add(a.ops[i].Bucket, a.ops[i].Key)
+		}
+		for i := range a.imports {
+			add(a.imports[i].Bucket, a.imports[i].Key)
 		}
 	}
 	return ids

@@ -32,6 +32,8 @@ type Backend struct {
 	batch  *batcher
 	wake   *wake
 
+	imports importer
+
 	closeOnce sync.Once
 	closing   chan struct{} // closed when Close begins
 
@@ -45,6 +47,9 @@ var (
 	_ store.Waker     = (*Backend)(nil)
 	_ store.Truncator = (*Backend)(nil)
 	_ store.Migrator  = (*Backend)(nil)
+
+	_ store.Importer     = (*Backend)(nil)
+	_ store.BucketLister = (*Backend)(nil)
 )
 
 // closePatience is how long Close lets writes that are on their way finish.

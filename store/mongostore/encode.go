@@ -20,6 +20,11 @@ const uuid = bson.TypeBinaryUUID
 // encode makes the document of a commit that begins at position first. before gives the versions that its streams have
 // without it.
 func encode(c *store.Commit, id event.ID, first event.Position, recorded time.Time, before []event.Version) bson.Raw {
+	return encodeWith(c, id, first, recorded, before, func(b []byte) []byte { return appendEvents(b, c) })
+}
+
+// encodeWith is encode with events that the caller appends.
+func encodeWith(c *store.Commit, id event.ID, first event.Position, recorded time.Time, before []event.Version, events func([]byte) []byte) bson.Raw {
 	total, size := 0, 256
 	for i := range c.Appends {
 		total += len(c.Appends[i].Events)
@@ -41,7 +46,7 @@ func encode(c *store.Commit, id event.ID, first event.Position, recorded time.Ti
 		b = appendMore(b, c, before)
 	}
 	b = appendIDs(b, c)
-	b = appendEvents(b, c)
+	b = events(b)
 	b = end(b, start)
 	return bson.Raw(b)
 }

@@ -297,7 +297,7 @@ func importsRecords(t *testing.T, s *subject) {
 	if err != nil || revisions[0] <= 700 {
 		t.Fatalf("the next revision is %v (%v), want more than 700", revisions, err)
 	}
-	records[1].Value = []byte("changed")
+	records[1].Value, records[1].Revision = []byte("changed"), 501
 	var stale *store.RevisionError
 	if err := s.ImportRecords(s.ctx, records); !errors.As(err, &stale) || stale.Key != "k" || stale.Actual != revisions[0] {
 		t.Errorf("importing over a newer record: %v", err)
