@@ -21,7 +21,7 @@ var layers = [][]string{
 	{"broker/membroker", "broker/brokertest", "internal/cloudevents"}, // the drivers of the port; events as messages
 	{"aggregate/aggregatetest", "eventbus", "projection", "command/remote"}, // L4
 	{"outbox"},           // sends what eventbus receives
-	{"outbox/pgxoutbox"}, // lets the outbox use pgx
+	{"outbox/pgxoutbox", "middleware"}, // lets the outbox use pgx; what stands around all handlers
 	{"."},                // L5, the Engine
 	{"admin"},            // L6
 	{"drivers"},          // L7

@@ -1,0 +1,15 @@
+package middleware
+
+import "errors"
+
+// The kinds of errors. Test for them with errors.Is.
+var (
+	// ErrInvalid: a message does not keep its own rules. The error is a *ValidationError.
+	ErrInvalid = errors.New("invalid")
+	// ErrForbidden: whoever asks may not.
+	ErrForbidden = errors.New("forbidden")
+	// ErrTimeout: what is inside did not finish in time. It comes with context.DeadlineExceeded.
+	ErrTimeout = errors.New("timed out")
+	// ErrNoResult: the handlers of events give no result.
+	ErrNoResult = errors.New("the handlers of events give no result")
+)
