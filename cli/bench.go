@@ -12,7 +12,8 @@ import (
 )
 
 func (a *app) bench() *cobra.Command {
-	return group("bench", "Measure the store against the bare driver, in turns in one run", a.benchAppend(), a.benchRead(), a.benchSubscribe(), a.benchProject())
+	return group("bench", "Measure a store or a broker against the bare client, in turns in one run",
+		a.benchAppend(), a.benchRead(), a.benchSubscribe(), a.benchProject(), a.benchPublish(), a.benchConsume())
 }
 
 // measure opens the store and its baseline.

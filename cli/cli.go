@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lexigram.dev/events/admin"
+	"lexigram.dev/events/broker"
 	"lexigram.dev/events/event"
 	"lexigram.dev/events/store"
 )
@@ -35,6 +36,12 @@ type Options struct {
 	// Defaults to none: bench prints the store's own figures only.
 	Baseline func(ctx context.Context, storeURL string) (admin.Baseline, error)
 
+	// Brokers are those that --broker can name: drivers.Brokers(), or the few that the program needs. Defaults to none.
+	Brokers []broker.Driver
+
+	// BrokerBaseline is like Baseline, for bench publish and consume.
+	BrokerBaseline func(ctx context.Context, brokerURL string) (admin.BrokerBaseline, error)
+
 	// Check is what verify asks about each event beside its own checks, for example by decoding it with the program's
 	// registry of event types. Defaults to none.
 	Check func(*event.Recorded) error
@@ -49,7 +56,7 @@ func New(o Options) *Commands { return &Commands{options: o} }
 // Run runs one command line, without the program's name, and gives its exit code: 0, 1 where it failed, 2 where the
 // command line is wrong. It prints results to stdout, and errors and progress to stderr. Ending the context is Ctrl-C.
 func (c *Commands) Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{Options: c.options, stdin: stdin, stdout: stdout, stderr: stderr}
+	a := &app{Options: c.options, stdin: stdin, stdout: stdout, stderr: stderr, brokerURL: os.Getenv(brokerVariable)}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -78,8 +85,9 @@ type app struct {
 	stdout, stderr io.Writer
 	started        bool // the command line was understood
 
-	storeURL string
-	json     bool
+	storeURL  string
+	brokerURL string
+	json      bool
 }
 
 func (a *app) root() *cobra.Command {
@@ -87,7 +95,8 @@ func (a *app) root() *cobra.Command {
 		Use:   "lexevents",
 		Short: "Look into, fill, check and measure stores of events",
 		Long: "lexevents works on a store of events that a URL names: memory:, sqlite:path/to/events.db or\n" +
-			"postgres://user:password@host/database. Give it as --store or in " + storeVariable + ".\n\n" +
+			"postgres://user:password@host/database. Give it as --store or in " + storeVariable + ".\n" +
+			"Brokers are named by --broker or " + brokerVariable + "; lexevents brokers lists them.\n\n" +
 			"It prints tables for people; with --json one JSON object per line. It exits with 0, with 1 when it\n" +
 			"failed, and with 2 when the command line is wrong.",
 		SilenceErrors:     true,
@@ -99,7 +108,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, one object per line")
 	root.AddCommand(
 		a.info(), a.streams(), a.read(), a.tail(), a.append(), a.imports(), a.export(), a.verify(), a.migrate(), a.bench(),
-		a.subscriptions(), a.projections(), a.deadLetters(), a.outbox(),
+		a.subscriptions(), a.projections(), a.deadLetters(), a.outbox(), a.brokers(),
 	)
 	return root
 }

@@ -21,7 +21,9 @@ type outcome struct {
 
 // lexevents gives the commands as the program links them.
 func lexevents() *cli.Commands {
-	return cli.New(cli.Options{Drivers: drivers.All(), Baseline: drivers.OpenBaseline})
+	return cli.New(cli.Options{
+		Drivers: drivers.All(), Baseline: drivers.OpenBaseline, Brokers: drivers.Brokers(), BrokerBaseline: drivers.OpenBrokerBaseline,
+	})
 }
 
 // shell runs command lines on one store.
@@ -131,7 +133,7 @@ func TestAWrongCommandLineExitsWithTwoAndSaysWhy(t *testing.T) {
 		{[]string{"--from", "-3"}, []string{"tail", "--from", "-3"}},
 		{[]string{"migrate", "up, status"}, []string{"migrate"}},
 		{[]string{"migrate", "down"}, []string{"migrate", "down"}},
-		{[]string{"bench", "append, read, subscribe, project"}, []string{"bench"}},
+		{[]string{"bench", "append, read, subscribe, project, publish, consume"}, []string{"bench"}},
 		{[]string{"--samples"}, []string{"bench", "subscribe", "--samples", "0"}},
 		{[]string{"--events"}, []string{"bench", "project", "--events", "0"}},
 		{[]string{"negative"}, []string{"bench", "append", "--writers", "-1"}},

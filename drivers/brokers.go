@@ -1,8 +1,13 @@
 package drivers
 
-import "lexigram.dev/events/broker"
+import (
+	"lexigram.dev/events/broker"
+	"lexigram.dev/events/broker/membroker"
+)
 
 // Brokers gives the drivers of all brokers that are reached by URL.
 func Brokers() []broker.Driver {
-	return []broker.Driver{}
+	return []broker.Driver{
+		membroker.Driver(),
+	}
 }

@@ -50,3 +50,19 @@ func TestSQLiteHasABaselineAndMemoryHasNone(t *testing.T) {
 		t.Errorf("memory: got %v, %v", b, err)
 	}
 }
+
+func TestEachSchemeBelongsToOneBrokerAndEachExampleShowsIt(t *testing.T) {
+	owners := map[string]string{}
+	for _, d := range drivers.Brokers() {
+		for _, scheme := range d.Schemes {
+			if other, taken := owners[scheme]; taken {
+				t.Errorf("scheme %s belongs to %s and %s", scheme, other, d.Name)
+			}
+			owners[scheme] = d.Name
+		}
+		scheme, _, _ := strings.Cut(d.Example, ":")
+		if owners[scheme] != d.Name {
+			t.Errorf("the example %q of %s is of another broker", d.Example, d.Name)
+		}
+	}
+}

@@ -14,6 +14,8 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
-	commands := cli.New(cli.Options{Drivers: drivers.All(), Baseline: drivers.OpenBaseline})
+	commands := cli.New(cli.Options{
+		Drivers: drivers.All(), Baseline: drivers.OpenBaseline, Brokers: drivers.Brokers(), BrokerBaseline: drivers.OpenBrokerBaseline,
+	})
 	os.Exit(commands.Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
