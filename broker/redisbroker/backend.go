@@ -151,7 +151,7 @@ func (b *Backend) connect(ctx context.Context) error {
 
 // Features implements broker.Backend. Whether it is durable is up to the server's configuration; see Describe.
 func (b *Backend) Features() broker.Features {
-	return broker.Features{Ordered: true, Durable: true, DeliveryCount: true, Replay: true}
+	return broker.Features{Ordered: true, Durable: true, DeliveryCount: true, DelayedRedelivery: true, Replay: true}
 }
 
 // Close implements broker.Backend.

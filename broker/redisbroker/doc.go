@@ -25,6 +25,7 @@
 //	{prefix:topic}:m:<group>   sorted set: members, and until when their leases last, in ms
 //	{prefix:topic}:o:<group>   hash: who holds which partition
 //	{prefix:topic}:w:<group>   stream of one entry: its growth wakes the members that wait
+//	{prefix:topic}:d:<group>   sorted set: messages that pause, as number of the stream and id, and until when, in ms
 //
 // An entry's fields are ":id", ":time" (ms since 1970), ":key" unless it is empty, then the message's headers as they are,
 // by their names, and ":body". Entries that other programs have added are read too: the id is the field "ce-id" or else

@@ -1,24 +1,30 @@
 package redisbroker
 
-import "lexigram.dev/events/broker"
+import (
+	"time"
+
+	"lexigram.dev/events/broker"
+)
 
 // read reads an answer of take.lua: messages, which the stream then holds, or where to wait; and whether partitions are to
 // be given up.
-func (s *stream) read(t *topic, answer any) (messages []broker.Received, waits []string, draining bool, err error) {
+func (s *stream) read(t *topic, answer any) (messages []broker.Received, w waits, draining bool, err error) {
 	parts, ok := answer.([]any)
-	if !ok || len(parts) != 3 {
-		return nil, nil, false, errReply("%T in place of messages", answer)
+	if !ok || len(parts) != 4 {
+		return nil, waits{}, false, errReply("%T in place of messages", answer)
 	}
 	drains, _ := parts[0].(int64)
 	places, _ := parts[1].([]any)
 	for _, p := range places {
 		text, ok := p.(string)
 		if !ok {
-			return nil, nil, false, errReply("a %T in place of a key or id", p)
+			return nil, waits{}, false, errReply("a %T in place of a key or id", p)
 		}
-		waits = append(waits, text)
+		w.places = append(w.places, text)
 	}
-	found, _ := parts[2].([]any)
+	pause, _ := parts[2].(int64)
+	w.pause = time.Duration(pause) * time.Millisecond
+	found, _ := parts[3].([]any)
 	for i := 0; i+2 < len(found); i += 3 {
 		number, _ := found[i].(int64)
 		entries, _ := found[i+1].([]any)
@@ -31,7 +37,7 @@ func (s *stream) read(t *topic, answer any) (messages []broker.Received, waits [
 			}
 			m, id, err := entryOf(t, e)
 			if err != nil {
-				return nil, nil, false, err
+				return nil, waits{}, false, err
 			}
 			messages = append(messages, broker.Received{
 				Message: m, Deliveries: deliveries, Owned: s.owned,
@@ -44,7 +50,7 @@ func (s *stream) read(t *topic, answer any) (messages []broker.Received, waits [
 	for i := range messages {
 		s.held[messages[i].Token.(*token)] = true
 	}
-	return messages, waits, drains == 1, nil
+	return messages, w, drains == 1, nil
 }
 
 // entryOf reads an entry: its id, and its fields.

@@ -60,8 +60,14 @@ type token struct {
 // taken is what a take came to: messages, or where to wait for some.
 type taken struct {
 	messages []broker.Received
-	waits    [][]string // for each topic: keys, then ids
+	waits    []waits // for each topic
 	err      error
+}
+
+// waits says where a topic may grow, and when its next message that pauses is due.
+type waits struct {
+	places []string      // keys and ids in turn
+	pause  time.Duration // negative: nothing pauses
 }
 
 // Receive implements broker.Stream.
@@ -135,7 +141,7 @@ func (s *stream) takeWithin(ctx context.Context, limit int) taken {
 // take asks the server for messages of each topic. An answer that is lost takes the stream with it, since the server
 // may have given messages out.
 func (s *stream) take(limit, turn int) taken {
-	got := taken{waits: make([][]string, len(s.topics))}
+	got := taken{waits: make([]waits, len(s.topics))}
 	anyDrains := false
 	for i := range s.topics {
 		i = (turn + i) % len(s.topics)
@@ -232,14 +238,15 @@ func (s *stream) ping(ctx context.Context, pipe redis.Pipeliner) {
 
 // Release implements broker.Stream.
 func (s *stream) Release(ctx context.Context, messages []broker.Received, after time.Duration) error {
-	if after > 0 {
-		return fmt.Errorf("pause before redelivery: %w", broker.ErrUnsupported)
-	}
 	tokens, err := s.tokens(ctx, messages)
 	if err != nil {
 		return err
 	}
 	const page = 1000
+	pause := after.Milliseconds()
+	if after > 0 {
+		pause = max(1, pause)
+	}
 	args := map[*topic][]any{}
 	for i, t := range tokens {
 		args[t.topic] = append(args[t.topic], t.number, t.id, t.deliveries-1)
@@ -247,7 +254,7 @@ func (s *stream) Release(ctx context.Context, messages []broker.Received, after 
 			continue
 		}
 		for topic, list := range args {
-			if _, err := s.b.run(ctx, s.b.scripts.release, topic.keys, append([]any{s.group, s.member}, list...)...); err != nil {
+			if _, err := s.b.run(ctx, s.b.scripts.release, topic.keys, append([]any{s.group, s.member, pause}, list...)...); err != nil {
 				return s.failed(err)
 			}
 		}

@@ -94,7 +94,7 @@ func (w *waiter) close() {
 
 // wait returns when one of the streams has grown beyond its id, when the server's patience is over, or when ctx or the
 // stream ends: then without an error.
-func (w *waiter) wait(ctx context.Context, s *stream, keysAndIDs []string) error {
+func (w *waiter) wait(ctx context.Context, s *stream, keysAndIDs []string, patience time.Duration) error {
 	w.mu.Lock()
 	w.stopped = false
 	w.mu.Unlock()
@@ -102,34 +102,37 @@ func (w *waiter) wait(ctx context.Context, s *stream, keysAndIDs []string) error
 		return nil // it has ended before it could stop this wait
 	}
 	defer context.AfterFunc(ctx, w.stop)()
-	limited, cancel := context.WithTimeout(ctx, block+farewell)
+	limited, cancel := context.WithTimeout(ctx, patience+farewell)
 	defer cancel()
-	err := w.client.XRead(limited, &redis.XReadArgs{Streams: keysAndIDs, Count: 1, Block: block}).Err()
+	err := w.client.XRead(limited, &redis.XReadArgs{Streams: keysAndIDs, Count: 1, Block: patience}).Err()
 	if errors.Is(err, redis.Nil) || s.usable(ctx) != nil {
 		return nil
 	}
 	return translate(ctx, err)
 }
 
-// wait returns when a topic may have something new, or when ctx or the stream ends. waits are keys and ids in turn, for
-// each topic.
-func (s *stream) wait(ctx context.Context, waits [][]string) error {
+// wait returns when a topic may have something new, or when ctx or the stream ends.
+func (s *stream) wait(ctx context.Context, topics []waits) error {
 	if !s.enter() {
 		return nil
 	}
 	defer s.running.Done()
-	streams := make([][]string, len(s.waiters))
+	streams, patience := make([][]string, len(s.waiters)), block
 	for i, w := range s.waiters {
 		var ids []string
 		for _, t := range w.topics {
-			for j := 0; j+1 < len(waits[t]); j += 2 {
-				streams[i], ids = append(streams[i], waits[t][j]), append(ids, waits[t][j+1])
+			places := topics[t].places
+			for j := 0; j+1 < len(places); j += 2 {
+				streams[i], ids = append(streams[i], places[j]), append(ids, places[j+1])
+			}
+			if topics[t].pause > 0 {
+				patience = min(patience, topics[t].pause)
 			}
 		}
 		streams[i] = append(streams[i], ids...)
 	}
 	if len(s.waiters) == 1 {
-		return s.waiters[0].wait(ctx, s, streams[0])
+		return s.waiters[0].wait(ctx, s, streams[0], patience)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -140,7 +143,7 @@ func (s *stream) wait(ctx context.Context, waits [][]string) error {
 	for i, w := range s.waiters {
 		waiting.Go(func() {
 			defer cancel() // the first that returns ends the others
-			errs[i] = w.wait(ctx, s, streams[i])
+			errs[i] = w.wait(ctx, s, streams[i], patience)
 		})
 	}
 	waiting.Wait()

@@ -8,10 +8,10 @@ local function stream(n)
   return base .. 'p:' .. n
 end
 
--- The keys of a group: who its members are and until when (a sorted set), who holds which partition (a hash), and a stream
--- whose growth wakes those that wait.
+-- The keys of a group: who its members are and until when (a sorted set), who holds which partition (a hash), a stream
+-- whose growth wakes those that wait, and which messages pause until when (a sorted set).
 local function of_group(group)
-  return base .. 'm:' .. group, base .. 'o:' .. group, base .. 'w:' .. group
+  return base .. 'm:' .. group, base .. 'o:' .. group, base .. 'w:' .. group, base .. 'd:' .. group
 end
 
 local function now()

@@ -1,10 +1,11 @@
 -- Gives messages to a member whose lease holds, and nothing to another: it is the fence.
 -- ARGV: group, member, ms by which to prolong the lease (0: not now), how many messages, a number that grows.
--- Answer: 1 when partitions are to be given up once they are answered; where to wait (key, id, …); the messages, as
--- stream number, list of entries, counts of deliveries (empty: all are new), ….
+-- Answer: 1 when partitions are to be given up once they are answered; where to wait (key, id, …) and for how many ms at
+-- most (-1: as long as one likes); the messages, as stream number, list of entries, counts of deliveries (empty: all are
+-- new), ….
 local group, me = ARGV[1], ARGV[2]
 local lease, limit, turn = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local members, owners, waker = of_group(group)
+local members, owners, waker, paused = of_group(group)
 local time = now()
 
 local till = redis.call('ZSCORE', members, me)
@@ -45,7 +46,16 @@ for n = 0, partitions - 1 do
 end
 if gone then wake(waker) end
 mine[#mine + 1] = free
-if limit == 0 then return {draining, {}, {}} end
+if limit == 0 then return {draining, {}, -1, {}} end
+
+-- Messages whose pause is over belong to nobody again.
+local due = redis.call('ZRANGEBYSCORE', paused, '-inf', time, 'LIMIT', 0, 1000)
+for _, place in ipairs(due) do
+  local n, id = string.match(place, '^(%d+):(.*)$')
+  redis.call('XCLAIM', stream(tonumber(n)), group, '-', 0, id, 'JUSTID')
+  redis.call('ZREM', paused, place)
+end
+if #due > 0 then wake(waker) end -- others may hold their partitions
 
 local found = {}
 local function give(n, entries, counts)
@@ -88,7 +98,7 @@ for i = 1, #mine do
   end
   if limit <= 0 then break end
 end
-if #found > 0 then return {draining, {}, found} end
+if #found > 0 then return {draining, {}, -1, found} end
 
 local waits = {waker, '0-0'}
 local last = redis.call('XREVRANGE', waker, '+', '-', 'COUNT', 1)
@@ -97,4 +107,7 @@ for _, n in ipairs(mine) do
   waits[#waits + 1] = stream(n)
   waits[#waits + 1] = field(group_of(stream(n), group), 'last-delivered-id')
 end
-return {draining, waits, {}}
+local pause = -1
+local next = redis.call('ZRANGE', paused, 0, 0, 'WITHSCORES')
+if #next > 0 then pause = math.max(1, next[2] - time) end
+return {draining, waits, pause, {}}
