@@ -19,9 +19,10 @@ var layers = [][]string{
 	{"store/memstore", "store/sqlitestore", "store/pgstore", "store/mongostore", "store/redisstore", "store/storetest", "aggregate", "command", "query", "subscription", "broker"}, // L3
 	{"internal/everystore", "store/sqlitestore/sqlitebaseline", "store/pgstore/pgbaseline", "store/mongostore/mongobaseline", "store/redisstore/redisbaseline"},                    // what a driver is measured against
 	{"broker/membroker", "broker/brokertest", "internal/cloudevents"}, // the drivers of the port; events as messages
-	{"aggregate/aggregatetest", "eventbus", "projection", "command/remote"}, // L4
+	{"aggregate/aggregatetest", "eventbus", "projection", "command/remote", "migrate"}, // L4
 	{"outbox"},           // sends what eventbus receives
 	{"outbox/pgxoutbox", "middleware"}, // lets the outbox use pgx; what stands around all handlers
+	{"middleware/fieldtags", "middleware/breaker", "middleware/ratelimit"}, // its leaves, each with a library
 	{"."},                // L5, the Engine
 	{"admin"},            // L6
 	{"drivers"},          // L7
@@ -45,6 +46,9 @@ var clients = map[string][]string{
 	"internal/everystore":              {"go.mongodb.org/mongo-driver/v2", "github.com/redis/go-redis/v9"},
 	"cli":                              {"github.com/spf13/cobra", "github.com/schollz/progressbar/v3"},
 	"outbox/pgxoutbox":                 {"github.com/jackc/pgx/v5"},
+	"middleware/fieldtags":             {"github.com/go-playground/validator/v10"},
+	"middleware/breaker":               {"github.com/sony/gobreaker/v2"},
+	"middleware/ratelimit":             {"golang.org/x/time/rate"},
 }
 
 // testClients names what only the tests of a package may import besides: package outbox works with whatever driver of
