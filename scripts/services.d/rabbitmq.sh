@@ -1,13 +1,18 @@
 # shellcheck shell=bash
 # RabbitMQ: one node with a name, a cookie, an epmd and folders of its own, so that it meets no other Erlang program of
-# the machine. What `rabbitmqctl` needs to reach it is in $LEX_SERVICES_DIR/rabbitmq-data/env.sh.
+# the machine. The management plugin is there for the tests, which make virtual hosts and users over its HTTP interface.
+# What `rabbitmqctl` needs to reach the node is in $LEX_SERVICES_DIR/rabbitmq-data/env.sh.
 serves rabbitmq rabbitmq
 
 rabbitmq_port() { echo $((LEX_SERVICES_PORT_BASE + 72)); }
 rabbitmq_dist_port() { echo $((LEX_SERVICES_PORT_BASE + 73)); }
+rabbitmq_management_port() { echo $((LEX_SERVICES_PORT_BASE + 74)); }
 rabbitmq_epmd_port() { echo $((LEX_SERVICES_PORT_BASE + 69)); }
 
-rabbitmq_env() { echo "export TEST_RABBITMQ_URL='amqp://guest:guest@127.0.0.1:$(rabbitmq_port)/'"; }
+rabbitmq_env() {
+  echo "export TEST_RABBITMQ_URL='amqp://guest:guest@127.0.0.1:$(rabbitmq_port)/'"
+  echo "export TEST_RABBITMQ_MANAGEMENT_URL='http://guest:guest@127.0.0.1:$(rabbitmq_management_port)'"
+}
 
 rabbitmq_running() {
   local pid
@@ -18,6 +23,7 @@ rabbitmq_running() {
 # A server that is up closes a connection that does not speak AMQP, after saying what it would like to hear.
 rabbitmq_answers() {
   local answer
+  (exec 3<>"/dev/tcp/127.0.0.1/$(rabbitmq_management_port)") 2>/dev/null || return 1
   { exec 3<>"/dev/tcp/127.0.0.1/$(rabbitmq_port)"; } 2>/dev/null || return 1
   printf 'PING\r\n\r\n' >&3
   read -r -N 4 -t 5 answer <&3 || answer=
@@ -48,11 +54,14 @@ rabbitmq_up() {
   mkdir -p "$folder/mnesia" "$folder/log"
   rm -f "$folder/pid"
   : >"$folder/env.conf"
-  echo '[].' >"$folder/enabled_plugins"
+  echo '[rabbitmq_management].' >"$folder/enabled_plugins"
   rabbitmq_settings >"$folder/env.sh"
   # Confirmed is on disk, as it comes. The alarms stop publishers long before this machine has a problem.
   cat >"$folder/rabbitmq.conf" <<CONF
 listeners.tcp.default = 127.0.0.1:$port
+management.tcp.ip = 127.0.0.1
+management.tcp.port = $(rabbitmq_management_port)
+management_agent.disable_metrics_collector = true
 disk_free_limit.absolute = 50MB
 vm_memory_high_watermark.absolute = 1GB
 log.console = false
