@@ -19,7 +19,7 @@
 //
 // All keys of a topic have one hash tag, so that a Redis Cluster keeps a topic in one slot, and topics in different ones:
 //
-//	{prefix:topic}:topic       hash: the number of partitions
+//	{prefix:topic}:topic       hash: the number of partitions, and whether unread messages were ever cut
 //	{prefix:topic}:p:<n>       streams: the messages with a key
 //	{prefix:topic}:free        stream: the messages without one
 //	{prefix:topic}:m:<group>   sorted set: members, and until when their leases last, in ms

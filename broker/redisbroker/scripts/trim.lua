@@ -20,7 +20,9 @@ for i = 4, #ARGV do
       redis.call('XTRIM', key, 'MAXLEN', '~', retain)
     end
   end
-  if longest > 0 then redis.call('XTRIM', key, 'MAXLEN', '~', longest) end
-  if oldest > 0 then redis.call('XTRIM', key, 'MINID', '~', string.format('%d-0', now() - oldest)) end
+  local cut = 0
+  if longest > 0 then cut = cut + redis.call('XTRIM', key, 'MAXLEN', '~', longest) end
+  if oldest > 0 then cut = cut + redis.call('XTRIM', key, 'MINID', '~', string.format('%d-0', now() - oldest)) end
+  if cut > 0 then redis.call('HSET', KEYS[1], 'cut', 1) end
 end
 return 1
