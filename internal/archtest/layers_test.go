@@ -12,22 +12,23 @@ var layers = [][]string{
 	{"internal/panics", "internal/netfault", "internal/archtest"},
 	{"event"},             // L0
 	{"schema"},            // L0, but it fills in event's records
-	{"observe"},           // L1
+	{"schema/schemalock", "observe"}, // L1
 	{"internal/dispatch"}, // what the command and query buses share
 	{"store"},             // L2, the port
 	{"store/internal/groupcommit", "deadletter", "internal/lease"}, // what the drivers share; what those above the store share (docs/decisions/0010)
 	{"store/memstore", "store/sqlitestore", "store/pgstore", "store/mongostore", "store/redisstore", "store/storetest", "aggregate", "command", "query", "subscription", "broker"}, // L3
 	{"internal/everystore", "store/sqlitestore/sqlitebaseline", "store/pgstore/pgbaseline", "store/mongostore/mongobaseline", "store/redisstore/redisbaseline"},                    // what a driver is measured against
-	{"broker/membroker", "broker/brokertest", "internal/cloudevents"}, // the drivers of the port; events as messages
-	{"aggregate/aggregatetest", "eventbus", "projection", "command/remote", "migrate"}, // L4
-	{"outbox"},           // sends what eventbus receives
+	{"broker/redisbroker/redisbaseline", "broker/rabbitbroker/rabbitbaseline", "broker/kafkabroker/kafkabaseline"},                                                                 // what brokers are measured against
+	{"broker/membroker", "broker/brokertest", "internal/cloudevents"},                                                                                                              // the drivers of the port; events as messages
+	{"aggregate/aggregatetest", "eventbus", "projection", "command/remote", "migrate"},                                                                                             // L4
+	{"outbox"},                         // sends what eventbus receives
 	{"outbox/pgxoutbox", "middleware"}, // lets the outbox use pgx; what stands around all handlers
 	{"middleware/fieldtags", "middleware/breaker", "middleware/ratelimit"}, // its leaves, each with a library
-	{"."},                // L5, the Engine
-	{"admin"},            // L6
-	{"drivers"},          // L7
-	{"cli"},              // L8
-	{"cmd/lexevents"},    // L9
+	{"."},             // L5, the Engine
+	{"admin"},         // L6
+	{"drivers"},       // L7
+	{"cli"},           // L8
+	{"cmd/lexevents"}, // L9
 	{"examples/...", "scripts/crashtest", "scripts/feedtest"}, // users of it all, free in what they import
 }
 
@@ -35,20 +36,23 @@ var layers = [][]string{
 // standard library and this module only, but for the last line. puddle is the pool inside of pgx, and the errors of a closed
 // pool are its own.
 var clients = map[string][]string{
-	"store/sqlitestore":                {"zombiezen.com/go/sqlite"},
-	"store/sqlitestore/sqlitebaseline": {"zombiezen.com/go/sqlite"},
-	"store/pgstore":                    {"github.com/jackc/pgx/v5", "github.com/jackc/puddle/v2"},
-	"store/pgstore/pgbaseline":         {"github.com/jackc/pgx/v5"},
-	"store/mongostore":                 {"go.mongodb.org/mongo-driver/v2"},
-	"store/mongostore/mongobaseline":   {"go.mongodb.org/mongo-driver/v2"},
-	"store/redisstore":                 {"github.com/redis/go-redis/v9"},
-	"store/redisstore/redisbaseline":   {"github.com/redis/go-redis/v9"},
-	"internal/everystore":              {"go.mongodb.org/mongo-driver/v2", "github.com/redis/go-redis/v9"},
-	"cli":                              {"github.com/spf13/cobra", "github.com/schollz/progressbar/v3"},
-	"outbox/pgxoutbox":                 {"github.com/jackc/pgx/v5"},
-	"middleware/fieldtags":             {"github.com/go-playground/validator/v10"},
-	"middleware/breaker":               {"github.com/sony/gobreaker/v2"},
-	"middleware/ratelimit":             {"golang.org/x/time/rate"},
+	"store/sqlitestore":                  {"zombiezen.com/go/sqlite"},
+	"store/sqlitestore/sqlitebaseline":   {"zombiezen.com/go/sqlite"},
+	"store/pgstore":                      {"github.com/jackc/pgx/v5", "github.com/jackc/puddle/v2"},
+	"store/pgstore/pgbaseline":           {"github.com/jackc/pgx/v5"},
+	"store/mongostore":                   {"go.mongodb.org/mongo-driver/v2"},
+	"store/mongostore/mongobaseline":     {"go.mongodb.org/mongo-driver/v2"},
+	"store/redisstore":                   {"github.com/redis/go-redis/v9"},
+	"store/redisstore/redisbaseline":     {"github.com/redis/go-redis/v9"},
+	"broker/redisbroker/redisbaseline":   {"github.com/redis/go-redis/v9"},
+	"broker/rabbitbroker/rabbitbaseline": {"github.com/rabbitmq/amqp091-go"},
+	"broker/kafkabroker/kafkabaseline":   {"github.com/twmb/franz-go"},
+	"internal/everystore":                {"go.mongodb.org/mongo-driver/v2", "github.com/redis/go-redis/v9"},
+	"cli":                                {"github.com/spf13/cobra", "github.com/schollz/progressbar/v3"},
+	"outbox/pgxoutbox":                   {"github.com/jackc/pgx/v5"},
+	"middleware/fieldtags":               {"github.com/go-playground/validator/v10"},
+	"middleware/breaker":                 {"github.com/sony/gobreaker/v2"},
+	"middleware/ratelimit":               {"golang.org/x/time/rate"},
 }
 
 // testClients names what only the tests of a package may import besides: package outbox works with whatever driver of
@@ -59,19 +63,22 @@ var testClients = map[string][]string{
 
 // onlyFor names the only packages that may import these. Their own tests may too, and so may what stands on the last line.
 var onlyFor = map[string][]string{
-	"store/sqlitestore":                {"drivers", "internal/everystore", "store/sqlitestore/sqlitebaseline"},
-	"store/pgstore":                    {"drivers", "internal/everystore", "store/pgstore/pgbaseline"},
-	"store/mongostore":                 {"drivers", "internal/everystore", "store/mongostore/mongobaseline"},
-	"store/mongostore/mongobaseline":   {"drivers"},
-	"store/redisstore":                 {"drivers", "internal/everystore", "store/redisstore/redisbaseline"},
-	"store/redisstore/redisbaseline":   {"drivers"},
-	"store/sqlitestore/sqlitebaseline": {"drivers"},
-	"store/pgstore/pgbaseline":         {"drivers"},
-	"drivers":                          {"cmd/lexevents"},
-	"store/storetest":                  {}, // suites belong to tests
-	"broker/brokertest":                {},
-	"internal/everystore":              {},
-	"aggregate/aggregatetest":          {},
+	"store/sqlitestore":                  {"drivers", "internal/everystore", "store/sqlitestore/sqlitebaseline"},
+	"store/pgstore":                      {"drivers", "internal/everystore", "store/pgstore/pgbaseline"},
+	"store/mongostore":                   {"drivers", "internal/everystore", "store/mongostore/mongobaseline"},
+	"store/mongostore/mongobaseline":     {"drivers"},
+	"store/redisstore":                   {"drivers", "internal/everystore", "store/redisstore/redisbaseline"},
+	"store/redisstore/redisbaseline":     {"drivers"},
+	"store/sqlitestore/sqlitebaseline":   {"drivers"},
+	"store/pgstore/pgbaseline":           {"drivers"},
+	"broker/redisbroker/redisbaseline":   {"drivers"},
+	"broker/rabbitbroker/rabbitbaseline": {"drivers"},
+	"broker/kafkabroker/kafkabaseline":   {"drivers"},
+	"drivers":                            {"cmd/lexevents"},
+	"store/storetest":                    {}, // suites belong to tests
+	"broker/brokertest":                  {},
+	"internal/everystore":                {},
+	"aggregate/aggregatetest":            {},
 }
 
 // denied names what these packages must not import although it is standard library: the faces (admin, cli) reach a
