@@ -1,0 +1,104 @@
+package schemalock
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+
+	"lexigram.dev/events/schema"
+)
+
+// format is the version of the file's own format.
+const format = 1
+
+// Lock is the shapes of event types. It is not changed after it was made, so it is safe for concurrent use.
+type Lock struct {
+	Format int               `json:"format"`
+	Types  map[string]Locked `json:"types"` // by stored name
+}
+
+// Locked is one event type in each of its versions.
+type Locked struct {
+	Current     int              `json:"current"`
+	Oldest      int              `json:"oldest"`
+	ContentType string           `json:"content_type"`
+	Versions    map[string]Shape `json:"versions"` // by version; older ones as they were when they were current
+}
+
+// Take makes the lock of a registry. What the lock before it, if there is one, knows of older versions, and of types that
+// have gone, is kept: their events are stored still.
+func Take(r *schema.Registry, before *Lock) *Lock {
+	l := &Lock{Format: format, Types: map[string]Locked{}}
+	if before != nil {
+		for name, t := range before.Types {
+			t.Versions = maps.Clone(t.Versions)
+			l.Types[name] = t
+		}
+	}
+	for _, t := range r.Types() {
+		versions := l.Types[t.Name].Versions
+		if versions == nil {
+			versions = map[string]Shape{}
+		}
+		versions[strconv.Itoa(t.Version)] = shapeFor(t)
+		l.Types[t.Name] = Locked{Current: t.Version, Oldest: t.Oldest, ContentType: t.ContentType, Versions: versions}
+	}
+	return l
+}
+
+func shapeFor(t schema.Type) Shape {
+	if t.ContentType != (schema.JSON{}).ContentType() {
+		return Shape{Kind: "custom", Go: t.Go.String()}
+	}
+	return ShapeOf(t.Go)
+}
+
+// names gives the types' names, sorted.
+func (l *Lock) names() []string { return slices.Sorted(maps.Keys(l.Types)) }
+
+// Read reads a lock from a file. A file that is not there gives fs.ErrNotExist.
+func Read(path string) (*Lock, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("schema lock %s: %w: take a snapshot first", path, fs.ErrNotExist)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("schema lock: %w", err)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	var l Lock
+	if err := decoder.Decode(&l); err != nil {
+		at := decoder.InputOffset()
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			at = syntax.Offset
+		}
+		return nil, fmt.Errorf("schema lock %s: line %d: %w", path, 1+bytes.Count(data[:at], []byte("\n")), err)
+	}
+	if l.Format != format {
+		return nil, fmt.Errorf("schema lock %s: its format is %d, this program knows %d", path, l.Format, format)
+	}
+	return &l, nil
+}
+
+// Write writes the lock to a file, whole or not at all; the same lock always gives the same bytes.
+func (l *Lock) Write(path string) error {
+	data, err := json.MarshalIndent(l, "", "  ")
+	if err == nil {
+		err = os.WriteFile(path+".new", append(data, '\n'), 0o644) //nolint:gosec // it is source code
+	}
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		return fmt.Errorf("schema lock: %w", err)
+	}
+	return nil
+}
