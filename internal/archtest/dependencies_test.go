@@ -23,6 +23,7 @@ func TestDependencies(t *testing.T) {
 		"pgstore":     {".", "store/pgstore"},
 		"mongostore":  {".", "store/mongostore"},
 		"redisstore":  {".", "store/redisstore"},
+		"redisbroker": {".", "broker/redisbroker"},
 		"lexevents":   {"cmd/lexevents"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -54,7 +55,7 @@ func TestDependencies(t *testing.T) {
 
 // TestDriversAreSeparate: who uses the root package and one driver compiles no other driver's client.
 func TestDriversAreSeparate(t *testing.T) {
-	for _, driver := range []string{"store/pgstore", "store/mongostore", "store/redisstore", "store/sqlitestore"} {
+	for _, driver := range []string{"store/pgstore", "store/mongostore", "store/redisstore", "store/sqlitestore", "broker/redisbroker"} {
 		modules := dependencies(t, []string{".", driver})
 		for other, libraries := range clients {
 			for _, library := range libraries {

@@ -10,16 +10,16 @@ const module = "lexigram.dev/events"
 // so never its neighbours on the same line. "." is the module's root.
 var layers = [][]string{
 	{"internal/panics", "internal/netfault", "internal/archtest"},
-	{"event"},             // L0
-	{"schema"},            // L0, but it fills in event's records
+	{"event"},                        // L0
+	{"schema"},                       // L0, but it fills in event's records
 	{"schema/schemalock", "observe"}, // L1
-	{"internal/dispatch"}, // what the command and query buses share
-	{"store"},             // L2, the port
+	{"internal/dispatch"},            // what the command and query buses share
+	{"store"},                        // L2, the port
 	{"store/internal/groupcommit", "deadletter", "internal/lease"}, // what the drivers share; what those above the store share (docs/decisions/0010)
 	{"store/memstore", "store/sqlitestore", "store/pgstore", "store/mongostore", "store/redisstore", "store/storetest", "aggregate", "command", "query", "subscription", "broker"}, // L3
 	{"internal/everystore", "store/sqlitestore/sqlitebaseline", "store/pgstore/pgbaseline", "store/mongostore/mongobaseline", "store/redisstore/redisbaseline"},                    // what a driver is measured against
 	{"broker/redisbroker/redisbaseline", "broker/rabbitbroker/rabbitbaseline", "broker/kafkabroker/kafkabaseline"},                                                                 // what brokers are measured against
-	{"broker/membroker", "broker/brokertest", "internal/cloudevents"},                                                                                                              // the drivers of the port; events as messages
+	{"broker/membroker", "broker/redisbroker", "broker/brokertest", "internal/cloudevents"},                                                                                        // the drivers of the port; events as messages
 	{"aggregate/aggregatetest", "eventbus", "projection", "command/remote", "migrate"},                                                                                             // L4
 	{"outbox"},                         // sends what eventbus receives
 	{"outbox/pgxoutbox", "middleware"}, // lets the outbox use pgx; what stands around all handlers
@@ -47,6 +47,7 @@ var clients = map[string][]string{
 	"broker/redisbroker/redisbaseline":   {"github.com/redis/go-redis/v9"},
 	"broker/rabbitbroker/rabbitbaseline": {"github.com/rabbitmq/amqp091-go"},
 	"broker/kafkabroker/kafkabaseline":   {"github.com/twmb/franz-go"},
+	"broker/redisbroker":                 {"github.com/redis/go-redis/v9"},
 	"internal/everystore":                {"go.mongodb.org/mongo-driver/v2", "github.com/redis/go-redis/v9"},
 	"cli":                                {"github.com/spf13/cobra", "github.com/schollz/progressbar/v3"},
 	"outbox/pgxoutbox":                   {"github.com/jackc/pgx/v5"},
@@ -76,6 +77,7 @@ var onlyFor = map[string][]string{
 	"broker/kafkabroker/kafkabaseline":   {"drivers"},
 	"drivers":                            {"cmd/lexevents"},
 	"store/storetest":                    {}, // suites belong to tests
+	"broker/redisbroker":                 {"drivers"},
 	"broker/brokertest":                  {},
 	"internal/everystore":                {},
 	"aggregate/aggregatetest":            {},
