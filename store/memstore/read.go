@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"lexigram.dev/events/event"
 	"lexigram.dev/events/store"
@@ -219,7 +220,7 @@ func (b *Backend) Delete(ctx context.Context, id event.StreamID, expected store.
 	}
 	tombstone := store.Commit{Appends: []store.Append{{Stream: id, Expected: expected, Events: []event.Pending{{
 		ID: event.NewID(), Type: event.TombstoneType, SchemaVersion: 1, ContentType: event.JSON,
-		Data: bytes.Clone([]byte("{}")), OccurredAt: b.now().UTC(),
+		Data: bytes.Clone([]byte("{}")), OccurredAt: b.now().UTC().Truncate(time.Microsecond),
 	}}}}}
 	s := b.streams[id]
 	if s == nil && expected.IsAny() {

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 	"strconv"
+	"time"
 
 	"lexigram.dev/events/event"
 	"lexigram.dev/events/store"
@@ -98,7 +99,7 @@ func (b *Backend) change(op store.Op) store.Revision {
 	b.revision++
 	r := store.Record{Bucket: op.Bucket, Key: op.Key, Value: append([]byte{}, op.Value...), Revision: b.revision}
 	if op.TTL > 0 {
-		r.ExpiresAt = b.now().Add(op.TTL)
+		r.ExpiresAt = b.now().Add(op.TTL).UTC().Truncate(time.Microsecond)
 	}
 	b.restore(op.Bucket, op.Key, r, true)
 	return r.Revision

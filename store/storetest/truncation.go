@@ -104,6 +104,8 @@ func deletes(t *testing.T, s *subject) {
 	got := all(t, s.ReadStream(s.ctx, store.StreamRead{Stream: "a-1"}))
 	if len(got) != 1 || !got[0].IsTombstone() || got[0].Version != 4 || got[0].Position != 5 {
 		t.Errorf("the deleted stream holds %+v", got)
+	} else if got[0].OccurredAt.Nanosecond()%1000 != 0 || got[0].OccurredAt.IsZero() {
+		t.Errorf("the tombstone occurred at %v, want whole microseconds", got[0].OccurredAt)
 	}
 	if info, err := s.StreamInfo(s.ctx, "a-1"); err != nil || !info.Deleted || info.Version != 4 {
 		t.Errorf("info: %+v, %v", info, err)
