@@ -12,7 +12,7 @@ import (
 
 	"lexigram.dev/events/admin"
 	"lexigram.dev/events/broker"
-	"lexigram.dev/events/event"
+	"lexigram.dev/events/schema"
 	"lexigram.dev/events/store"
 )
 
@@ -42,9 +42,9 @@ type Options struct {
 	// BrokerBaseline is like Baseline, for bench publish and consume.
 	BrokerBaseline func(ctx context.Context, brokerURL string) (admin.BrokerBaseline, error)
 
-	// Check is what verify asks about each event beside its own checks, for example by decoding it with the program's
-	// registry of event types. Defaults to none.
-	Check func(*event.Recorded) error
+	// Registry holds the program's own event types: verify then decodes each event too, and schema guards their shapes.
+	// Defaults to none.
+	Registry *schema.Registry
 }
 
 // Commands are the commands of lexevents. They are safe for concurrent use.
@@ -107,8 +107,8 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().Lookup("store").DefValue = "$" + storeVariable
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, one object per line")
 	root.AddCommand(
-		a.info(), a.streams(), a.read(), a.tail(), a.append(), a.imports(), a.export(), a.verify(), a.migrate(), a.bench(),
-		a.subscriptions(), a.projections(), a.deadLetters(), a.outbox(), a.brokers(),
+		a.info(), a.streams(), a.read(), a.tail(), a.append(), a.imports(), a.export(), a.copy(), a.compare(), a.verify(), a.migrate(), a.bench(),
+		a.subscriptions(), a.projections(), a.deadLetters(), a.outbox(), a.brokers(), a.schema(),
 	)
 	return root
 }

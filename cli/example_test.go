@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 
 	"lexigram.dev/events/cli"
-	"lexigram.dev/events/event"
 	"lexigram.dev/events/schema"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/sqlitestore"
@@ -25,11 +24,8 @@ func Example() {
 		return
 	}
 	commands := cli.New(cli.Options{
-		Drivers: []store.Driver{sqlitestore.Driver()},
-		Check: func(e *event.Recorded) error {
-			_, err := registry.Decode(e)
-			return err
-		},
+		Drivers:  []store.Driver{sqlitestore.Driver()},
+		Registry: registry,
 	})
 	folder, err := os.MkdirTemp("", "example")
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lexigram.dev/events/admin"
+	"lexigram.dev/events/event"
 )
 
 func (a *app) verify() *cobra.Command {
@@ -22,7 +23,7 @@ func (a *app) verify() *cobra.Command {
 			}
 			return a.with(ctx, toRead, func(ad *admin.Admin) error {
 				bar := a.progress("verify", -1, false)
-				o.Progress, o.Check = bar.at, a.Check
+				o.Progress, o.Check = bar.at, a.decodes()
 				v, err := ad.Verify(ctx, o)
 				bar.end()
 				if err != nil {
@@ -34,6 +35,17 @@ func (a *app) verify() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&o.MaxFaults, "max-faults", 100, "how many faults to list; further ones are counted")
 	return cmd
+}
+
+// decodes checks that events are of registered types, and decode; nil where the program has none.
+func (a *app) decodes() func(*event.Recorded) error {
+	if a.Registry == nil {
+		return nil
+	}
+	return func(e *event.Recorded) error {
+		_, err := a.Registry.Decode(e)
+		return err
+	}
 }
 
 func (a *app) showVerified(v *admin.Verified) error {

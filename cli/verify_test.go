@@ -2,15 +2,10 @@ package cli_test
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"lexigram.dev/events/cli"
-	"lexigram.dev/events/drivers"
-	"lexigram.dev/events/event"
 )
 
 // damage overwrites bytes of the store's file, as a failing disk would.
@@ -94,17 +89,4 @@ func TestBenchGivesTheFiguresOfTheContract(t *testing.T) {
 	if got := objects(t, s.must("bench", "append", "--duration", "50ms", "--json"))[0]; len(got) != 4 {
 		t.Errorf("memory has no baseline, but got %v", got)
 	}
-}
-
-func TestVerifyAsksTheProgramsOwnCheckAboutEachEvent(t *testing.T) {
-	s := newShell(t)
-	s.must("append", "order-7", "--type", "order.placed", "--data", "{}")
-	commands := cli.New(cli.Options{Drivers: drivers.All(), Check: func(e *event.Recorded) error {
-		return errors.New(e.Type + " is not registered")
-	}})
-	var stdout, stderr bytes.Buffer
-	if code := commands.Run(t.Context(), []string{"verify", "--store", s.store}, nil, &stdout, &stderr); code != 1 {
-		t.Errorf("exit code %d, want 1", code)
-	}
-	has(t, stdout.String(), "stream order-7, version 1, position 1: order.placed is not registered")
 }

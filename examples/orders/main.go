@@ -22,6 +22,8 @@ const usage = `orders is a small shop as an event-sourced service.
 Usage:
   orders [serve] [--addr HOST:PORT] [--store URL]     serve the shop and its page
   orders load [--url URL] [--orders N] [--clients N]  place, pay, ship and cancel N orders over HTTP, and check the outcome
+  orders lexevents ...                                the commands of lexevents, which know the shop's events: see
+                                                      orders lexevents --help; CI runs orders lexevents schema check
 
   --addr HOST:PORT  where to listen. Default: 127.0.0.1:8080
   --store URL       where the events are kept. Default: sqlite:.demo/orders.db
@@ -42,6 +44,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	verb := "serve"
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		verb, args = args[0], args[1:]
+	}
+	if verb == "lexevents" {
+		return operate(ctx, args, os.Stdin, stdout, stderr)
 	}
 	flags := flag.NewFlagSet("orders", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
