@@ -3,6 +3,7 @@ package drivers
 import (
 	"lexigram.dev/events/broker"
 	"lexigram.dev/events/broker/membroker"
+	"lexigram.dev/events/broker/rabbitbroker"
 	"lexigram.dev/events/broker/redisbroker"
 )
 
@@ -11,5 +12,6 @@ func Brokers() []broker.Driver {
 	return []broker.Driver{
 		membroker.Driver(),
 		redisbroker.Driver(),
+		rabbitbroker.Driver(),
 	}
 }

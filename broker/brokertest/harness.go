@@ -3,6 +3,7 @@ package brokertest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -25,6 +26,10 @@ type Harness struct {
 	// Cut breaks the connections of a handle once, in the middle of what they are doing. Nil for a broker without
 	// connections.
 	Cut func(t *testing.T, b broker.Backend)
+
+	// Except names rules that the broker does not keep although its features say nothing of it, each with the reason. It
+	// is for adapters of what cannot be a whole broker; a rule that is not in the suite is a fault.
+	Except map[string]string
 
 	// Messages is how many messages the load clause sends. Defaults to 100,000; with -short to 5,000.
 	Messages int
@@ -67,6 +72,7 @@ func (s *subject) group(name string, topics ...string) broker.Group {
 
 // Run proves every clause.
 func Run(t *testing.T, h Harness) {
+	left := maps.Clone(h.Except)
 	for _, group := range []struct {
 		name    string
 		clauses []clause
@@ -81,13 +87,20 @@ func Run(t *testing.T, h Harness) {
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.clauses {
+				delete(left, c.rule)
 				t.Run(strings.ReplaceAll(c.rule, " ", "_"), func(t *testing.T) { c.run(t, h) })
 			}
 		})
 	}
+	for rule := range left {
+		t.Errorf("Except names a rule that the suite does not have: %s", rule)
+	}
 }
 
 func (c clause) run(t *testing.T, h Harness) {
+	if reason, ok := h.Except[c.rule]; ok {
+		t.Skipf("not kept: %s", reason)
+	}
 	open := h.New(t)
 	b := open(t)
 	if c.needs != nil {

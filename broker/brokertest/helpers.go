@@ -56,6 +56,17 @@ func (r *seen) add(d broker.Delivery) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.deliveries = append(r.deliveries, d)
+	r.pokeLocked()
+}
+
+// poke has those who wait look again.
+func (r *seen) poke() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pokeLocked()
+}
+
+func (r *seen) pokeLocked() {
 	if r.changed != nil {
 		close(r.changed)
 		r.changed = nil
