@@ -1,0 +1,126 @@
+package kafkabroker
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"lexigram.dev/events/broker"
+)
+
+// The headers of a record. CloudEvents has its own names for Kafka: "ce_type" for what is "ce-type" over HTTP and with
+// us. What would be taken for one of those, or for one of ours, is escaped.
+const (
+	headerID     = "lex_id" // Message.ID, where it is not that of the CloudEvent
+	headerEscape = "lex_h_" // before a header's name that begins like one of these
+	headerOwn    = "lex_"   // what our own headers begin with
+	kafkaEvent   = "ce_"    // what CloudEvents' headers begin with here
+	portEvent    = "ce-"    // and with us
+	eventID      = "ce-id"  // the CloudEvent's id, with us
+)
+
+// What a message of another program is fitted to: the port's defaults. A message beyond them could be handled, but not
+// be published again, as a dead letter for one.
+const (
+	maxKeyBytes = 512
+	maxHeaders  = 56 // and the port's own for dead letters
+)
+
+// newRecord makes the record of a message. Key and body are copied into buf, which has room for them.
+func newRecord(m *broker.Message, buf []byte) (kgo.Record, []byte) {
+	r := kgo.Record{Topic: m.Topic, Timestamp: m.Time}
+	if m.Key != "" {
+		buf = append(buf, m.Key...)
+		r.Key, buf = buf[:len(m.Key):len(m.Key)], buf[len(m.Key):]
+	}
+	buf = append(buf, m.Body...)
+	r.Value, buf = buf[:len(m.Body):len(m.Body)], buf[len(m.Body):]
+	r.Headers = make([]kgo.RecordHeader, 0, len(m.Headers)+1)
+	if m.Headers[eventID] != m.ID {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: headerID, Value: []byte(m.ID)})
+	}
+	for name, value := range m.Headers {
+		if event, ok := strings.CutPrefix(name, portEvent); ok {
+			name = kafkaEvent + event
+		} else if strings.HasPrefix(name, kafkaEvent) || strings.HasPrefix(name, headerOwn) {
+			name = headerEscape + name
+		}
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: name, Value: []byte(value)})
+	}
+	return r, buf
+}
+
+// messageOf reads a record, of whatever program.
+func messageOf(r *kgo.Record) broker.Message {
+	m := broker.Message{Topic: r.Topic, Key: fitKey(r.Key), Body: r.Value, Time: r.Timestamp.UTC()}
+	if len(r.Headers) > 0 {
+		m.Headers = make(map[string]string, len(r.Headers))
+	}
+	for _, h := range r.Headers {
+		if h.Key == headerID {
+			m.ID = fitText(string(h.Value))
+			continue
+		}
+		name := fitName(h.Key)
+		if own, ok := strings.CutPrefix(name, headerEscape); ok {
+			name = own
+		} else if event, ok := strings.CutPrefix(name, kafkaEvent); ok {
+			name = portEvent + event
+		}
+		if _, known := m.Headers[name]; known || len(m.Headers) < maxHeaders || r.Headers[0].Key == headerID {
+			m.Headers[name] = fitText(string(h.Value))
+		}
+	}
+	if m.ID == "" {
+		m.ID = m.Headers[eventID]
+	}
+	if m.ID == "" || len(m.ID) > maxKeyBytes {
+		m.ID = r.Topic + "/" + strconv.Itoa(int(r.Partition)) + "/" + strconv.FormatInt(r.Offset, 10)
+	}
+	if len(m.Headers) == 0 {
+		m.Headers = nil
+	}
+	return m
+}
+
+// fitKey gives a key as the port allows it; of one that it does not, a hash.
+func fitKey(key []byte) string {
+	if len(key) <= maxKeyBytes && fitText(string(key)) == string(key) {
+		return string(key)
+	}
+	sum := sha256.Sum256(key)
+	return "sha256-" + hex.EncodeToString(sum[:])
+}
+
+// fitName gives a header's name as the port allows it.
+func fitName(name string) string {
+	legal := func(r rune) bool {
+		return 'a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '-' || r == '_' || r == '.'
+	}
+	if name == "" {
+		return "_"
+	}
+	if strings.IndexFunc(name, func(r rune) bool { return !legal(r) }) < 0 {
+		return name
+	}
+	return strings.Map(func(r rune) rune {
+		if r = unicode.ToLower(r); !legal(r) {
+			return '_'
+		}
+		return r
+	}, name)
+}
+
+// fitText gives a text as the port allows it: what is no text, or holds control characters, in Go's notation.
+func fitText(s string) string {
+	if utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0 {
+		return s
+	}
+	return strings.Trim(fmt.Sprintf("%+q", s), `"`)
+}
