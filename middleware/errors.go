@@ -10,6 +10,8 @@ var (
 	ErrForbidden = errors.New("forbidden")
 	// ErrTimeout: what is inside did not finish in time. It comes with context.DeadlineExceeded.
 	ErrTimeout = errors.New("timed out")
+	// ErrKeyReused: an idempotency key came with another message than before.
+	ErrKeyReused = errors.New("the key was used for another message")
 	// ErrNoResult: the handlers of events give no result.
 	ErrNoResult = errors.New("the handlers of events give no result")
 )

@@ -104,6 +104,8 @@ func (h *Holder) Acquire(ctx context.Context, key string) (*Lease, error) {
 		switch {
 		case errors.Is(missing, store.ErrNotFound) && errors.Is(err, store.ErrConflict) && try < 3:
 			expected = 0 // it has expired or was released just now
+		case missing != nil && errors.Is(err, store.ErrConflict): // somebody has it, but who?
+			return nil, fmt.Errorf("acquire lease %s: %w", key, missing)
 		case missing != nil:
 			return nil, fmt.Errorf("acquire lease %s: %w", key, err)
 		case found == l.record: // the answer was lost, the write was not
