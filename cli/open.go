@@ -33,12 +33,16 @@ func (a *app) open(ctx context.Context, p purpose) (*store.Store, error) {
 	if a.storeURL == "" {
 		return nil, usagef("no store: give --store URL or set %s, for example: --store sqlite:events.db", storeVariable)
 	}
+	return a.openURL(ctx, a.storeURL, p)
+}
+
+func (a *app) openURL(ctx context.Context, storeURL string, p purpose) (*store.Store, error) {
 	o := store.OpenOptions{ReadOnly: p == toRead, Pending: p == toMigrate}
-	o.AutoMigrate = p == toWrite && embedded(a.storeURL)
-	if err := a.checkBackend(); err != nil {
+	o.AutoMigrate = p == toWrite && embedded(storeURL)
+	if err := a.checkBackend(storeURL); err != nil {
 		return nil, err
 	}
-	backend, err := store.OpenURL(ctx, a.storeURL, a.Drivers, o)
+	backend, err := store.OpenURL(ctx, storeURL, a.Drivers, o)
 	if err != nil {
 		return nil, err
 	}
@@ -46,15 +50,15 @@ func (a *app) open(ctx context.Context, p purpose) (*store.Store, error) {
 }
 
 // checkBackend takes a backend that is not linked, or no backend at all, for a fault of the command line.
-func (a *app) checkBackend() error {
+func (a *app) checkBackend(storeURL string) error {
 	for _, d := range a.Drivers {
 		for _, scheme := range d.Schemes {
-			if strings.HasPrefix(a.storeURL, scheme+":") {
+			if strings.HasPrefix(storeURL, scheme+":") {
 				return nil
 			}
 		}
 	}
-	_, err := store.OpenURL(context.Background(), a.storeURL, a.Drivers, store.OpenOptions{})
+	_, err := store.OpenURL(context.Background(), storeURL, a.Drivers, store.OpenOptions{})
 	return usagef("%v", err)
 }
 
