@@ -16,6 +16,15 @@ type Processor interface {
 	Process(ctx context.Context, b *Batch) error
 }
 
+// Owner is a Processor that does more for a partition than handle its events, for as long as this process owns it.
+type Owner interface {
+	Processor
+
+	// Own is called when the partition was taken over, before its first event. ctx ends when the lease is lost, or when
+	// the grace is over. release is called after the last event, and the partition is given back when it returns.
+	Own(ctx context.Context, partition int) (release func())
+}
+
 // Handler handles one event.
 type Handler func(ctx context.Context, e event.Recorded) error
 

@@ -49,6 +49,10 @@ func (w *worker) work(ctx context.Context, stop <-chan struct{}) error {
 	if err := w.begin(ctx, stop); err != nil {
 		return w.end(ctx, err)
 	}
+	if o, ok := w.processor.(Owner); ok {
+		release := o.Own(ctx, w.partition)
+		defer release()
+	}
 	w.request()
 	due := time.NewTimer(w.o.CheckpointInterval)
 	defer due.Stop()

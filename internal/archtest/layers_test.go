@@ -19,7 +19,7 @@ var layers = [][]string{
 	{"store/memstore", "store/sqlitestore", "store/pgstore", "store/mongostore", "store/redisstore", "store/storetest", "aggregate", "command", "query", "subscription", "broker"}, // L3
 	{"internal/everystore", "store/sqlitestore/sqlitebaseline", "store/pgstore/pgbaseline", "store/mongostore/mongobaseline", "store/redisstore/redisbaseline"},                    // what a driver is measured against
 	{"broker/redisbroker/redisbaseline", "broker/rabbitbroker/rabbitbaseline", "broker/kafkabroker/kafkabaseline"},                                                                 // what brokers are measured against
-	{"broker/membroker", "broker/redisbroker", "broker/rabbitbroker", "broker/brokertest", "internal/cloudevents"},                                                                 // the drivers of the port; events as messages
+	{"broker/membroker", "broker/redisbroker", "broker/rabbitbroker", "broker/watermillbroker", "broker/brokertest", "internal/cloudevents"},                                       // the drivers of the port; events as messages
 	{"aggregate/aggregatetest", "eventbus", "projection", "command/remote", "migrate"},                                                                                             // L4
 	{"outbox"},                         // sends what eventbus receives
 	{"outbox/pgxoutbox", "middleware"}, // lets the outbox use pgx; what stands around all handlers

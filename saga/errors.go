@@ -1,0 +1,64 @@
+package saga
+
+import (
+	"errors"
+	"fmt"
+)
+
+// The kinds of errors. Test for them with errors.Is.
+var (
+	// ErrUnknown: there is no saga of that name, or no instance of that id.
+	ErrUnknown = errors.New("unknown")
+
+	// ErrExists: there is an instance of that id already, which was begun with other data.
+	ErrExists = errors.New("exists already")
+
+	// ErrEnded: the instance has ended.
+	ErrEnded = errors.New("has ended")
+
+	// ErrRefused: the instance is in no state for what is asked for.
+	ErrRefused = errors.New("refused")
+
+	// ErrRunning: the set runs already.
+	ErrRunning = errors.New("running already")
+)
+
+// permanentError is what Permanent makes.
+type permanentError struct{ err error }
+
+// Error implements error.
+func (e *permanentError) Error() string { return e.err.Error() }
+
+// Unwrap gives the error itself.
+func (e *permanentError) Unwrap() error { return e.err }
+
+// Permanent marks an error of an action, a compensation or a command that no retry would cure.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &permanentError{err}
+}
+
+func isPermanent(err error) bool {
+	var p *permanentError
+	return errors.As(err, &p)
+}
+
+// unknownOutcome is an error that leaves it open whether the work was done.
+type unknownOutcome struct{ err error }
+
+func (e *unknownOutcome) Error() string { return e.err.Error() }
+func (e *unknownOutcome) Unwrap() error { return e.err }
+
+func isUnknown(err error) bool {
+	var u *unknownOutcome
+	return errors.As(err, &u)
+}
+
+var errTimeout = errors.New("it did not end in time")
+
+// named puts the instance into an error.
+func named(what, saga, id string, err error) error {
+	return fmt.Errorf("%s %s/%s: %w", what, saga, id, err)
+}

@@ -1,0 +1,131 @@
+package saga
+
+import (
+	"time"
+
+	"lexigram.dev/events/event"
+)
+
+// linger is how long a pause may be for an instance to stay in memory meanwhile.
+const linger = 2 * time.Second
+
+// summarize gives what the index is to say. urgent is set where somebody else has to look at what follows.
+func (s *state) summarize(now time.Time, urgent bool) summary {
+	sum := summary{Status: s.currentStatus(), Error: s.reason, Definition: s.definition, Correlation: s.correlation, Started: s.indexed.Started}
+	if sum.Started == 0 {
+		sum.Started = s.startedAt.UnixMicro()
+	}
+	switch {
+	case s.expired:
+		return summary{}
+	case s.phase == phaseEnded || s.phase == phaseNone:
+		sum.Due = s.expiry()
+	case s.suspended || s.parked || s.failed():
+	case urgent:
+		sum.Due = dueNow
+	default:
+		sum.Due = s.due(now)
+	}
+	return sum
+}
+
+func (s *state) currentStatus() Status {
+	switch {
+	case s.phase == phaseEnded:
+		return s.status
+	case s.suspended:
+		return StatusSuspended
+	case s.parked:
+		return StatusParked
+	case s.failed():
+		return s.status
+	case s.phase == phaseCompensating:
+		return StatusCompensating
+	}
+	for _, t := range s.tasks {
+		if t.open() && t.kind != taskSignal {
+			return StatusRunning
+		}
+	}
+	return StatusWaiting
+}
+
+// expiry is when the stream of an instance that has ended, or has never begun, is to be deleted.
+func (s *state) expiry() int64 {
+	since := s.changedAt
+	if s.phase == phaseNone {
+		since = s.startedAt
+	}
+	if s.retention < 0 {
+		return 0
+	}
+	return since.Add(s.retention).UnixMicro()
+}
+
+// due is when something is to be done next: dueNow where it is at work, 0 where it waits for no time.
+func (s *state) due(now time.Time) int64 {
+	next := s.wake()
+	switch {
+	case next.IsZero() && s.atWork():
+		return dueNow
+	case next.IsZero():
+		return 0
+	case s.atWork() || next.Before(now.Add(linger)):
+		return dueNow
+	}
+	return next.UnixMicro()
+}
+
+// atWork reports whether there is a task that needs no waiting.
+func (s *state) atWork() bool {
+	for _, t := range s.tasks {
+		if t.open() && t.kind != taskSignal && t.retryAt.IsZero() {
+			return true
+		}
+	}
+	return false
+}
+
+// wake is the first time that something waits for; zero where nothing does.
+func (s *state) wake() time.Time {
+	var first time.Time
+	consider := func(t time.Time) {
+		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
+			first = t
+		}
+	}
+	for _, t := range s.timers {
+		consider(t.due)
+	}
+	for _, t := range s.tasks {
+		if t.open() && t.kind == taskSignal {
+			consider(t.due)
+		} else if t.open() {
+			consider(t.retryAt)
+		}
+	}
+	return first
+}
+
+// instance is what the index says in public.
+func (sum *summary) instance(saga, id string, changed time.Time) Instance {
+	i := Instance{
+		Saga: saga, ID: id, Version: sum.Definition, Status: sum.Status, Correlation: sum.Correlation,
+		StartedAt: fromMicro(sum.Started), ChangedAt: changed, Error: sum.Error,
+	}
+	if sum.Due > dueNow {
+		i.Due = fromMicro(sum.Due)
+	}
+	return i
+}
+
+func fromMicro(n int64) time.Time { return time.UnixMicro(n).UTC() }
+
+// metadata of the events of an instance.
+func (s *state) metadata() event.Metadata {
+	m := event.Metadata{CorrelationID: s.correlation}
+	if m.CorrelationID == "" {
+		m.CorrelationID = string(s.stream)
+	}
+	return m
+}
