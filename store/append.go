@@ -115,9 +115,9 @@ func (s *Store) fill(c Commit, total int) (Commit, error) {
 	var (
 		events  []event.Pending
 		appends []Append
-		now     = s.now().UTC().Truncate(time.Microsecond)
-		scratch [256]byte
-		bytes   int
+		clock   = s.now()
+		now     = clock.UTC().Truncate(time.Microsecond)
+		atMost  int // bytes
 	)
 	if total == 1 { // most commits are one event, and make do with one allocation
 		var one struct {
@@ -133,17 +133,22 @@ func (s *Store) fill(c Commit, total int) (Commit, error) {
 		for j := range part.Events {
 			events = append(events, part.Events[j])
 			e := &events[len(events)-1]
-			s.fillEvent(e, now)
-			size, err := s.limits.checkEvent(e, scratch[:])
+			if e.ID.IsZero() {
+				e.ID = s.newID(clock)
+			}
+			fillEvent(e, now)
+			size, err := s.limits.checkEvent(e)
 			if err != nil {
 				return Commit{}, fmt.Errorf("event %d (%s): %w", j+1, abbreviate(e.Type), err)
 			}
-			bytes += size
+			atMost += size
 		}
 		appends[i] = Append{Stream: part.Stream, Expected: part.Expected, Events: events[first:len(events):len(events)]}
 	}
-	if bytes > s.limits.MaxCommitBytes {
-		return Commit{}, tooLarge("size of the commit in bytes", bytes, s.limits.MaxCommitBytes)
+	if atMost > s.limits.MaxCommitBytes {
+		if err := s.limits.checkSize(events); err != nil {
+			return Commit{}, err
+		}
 	}
 	if err := checkIDs(events); err != nil {
 		return Commit{}, err
@@ -151,10 +156,7 @@ func (s *Store) fill(c Commit, total int) (Commit, error) {
 	return Commit{Appends: appends, Condition: c.Condition}, nil
 }
 
-func (s *Store) fillEvent(e *event.Pending, now time.Time) {
-	if e.ID.IsZero() {
-		e.ID = s.newID()
-	}
+func fillEvent(e *event.Pending, now time.Time) {
 	if e.SchemaVersion == 0 {
 		e.SchemaVersion = 1
 	}

@@ -17,7 +17,7 @@ type Store struct {
 	limits  Limits
 	hooks   observe.Hooks
 	now     func() time.Time
-	newID   func() event.ID
+	newID   func(now time.Time) event.ID
 	inline  atomic.Pointer[[]Inline] // nil: none
 }
 
@@ -38,13 +38,17 @@ type Options struct {
 
 // New gives a Store over a backend. It does no I/O. The Store owns the backend: closing it closes the backend.
 func New(backend Backend, o Options) *Store {
+	newID := event.NewIDAt
+	switch {
+	case o.NewID != nil:
+		newID = func(time.Time) event.ID { return o.NewID() }
+	case o.Now != nil: // ids are made by the true time
+		newID = func(time.Time) event.ID { return event.NewID() }
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.NewID == nil {
-		o.NewID = event.NewID
-	}
-	return &Store{backend: backend, limits: o.Limits.withDefaults(), hooks: o.Hooks, now: o.Now, newID: o.NewID}
+	return &Store{backend: backend, limits: o.Limits.withDefaults(), hooks: o.Hooks, now: o.Now, newID: newID}
 }
 
 // Backend gives the driver underneath, for its capabilities.

@@ -1,10 +1,7 @@
 package memstore
 
 import (
-	"bytes"
 	"context"
-	"slices"
-	"time"
 
 	"lexigram.dev/events/event"
 	"lexigram.dev/events/store"
@@ -33,12 +30,8 @@ func (b *Backend) first(c store.Commit) (store.Result, bool, error) {
 	var found []event.Recorded
 	for i := range c.Appends {
 		for j := range c.Appends[i].Events {
-			id := &c.Appends[i].Events[j].ID
-			if bytes.Compare(id[:], b.greatestID[:]) > 0 {
-				continue // as nearly always: ids are made in ascending order
-			}
-			if p, stored := b.ids[*id]; stored {
-				found = append(found, *b.log.at(p))
+			if p := b.ids.find(c.Appends[i].Events[j].ID); p > 0 {
+				found = append(found, b.log.at(p).recorded(p))
 			}
 		}
 	}
@@ -64,7 +57,7 @@ func (b *Backend) check(c store.Commit) error {
 	}
 	for p := b.log.head(); p > c.Condition.After; p-- {
 		e := b.log.at(p)
-		if !e.ID.IsZero() && c.Condition.Query.Matches(e.Type, e.Tags) {
+		if !e.empty() && c.Condition.Query.Matches(e.kind.name, e.tagged()) {
 			return &store.ConflictError{Matched: p, After: c.Condition.After}
 		}
 	}
@@ -74,28 +67,21 @@ func (b *Backend) check(c store.Commit) error {
 func (b *Backend) write(c store.Commit) store.Result {
 	var metadata [512]byte
 	res := store.Result{First: b.log.head() + 1, Versions: make([]event.Version, len(c.Appends))}
-	now := b.now().UTC().Truncate(time.Microsecond)
+	now := b.now().UnixMicro()
 	for i := range c.Appends {
 		part := &c.Appends[i]
-		s := b.streams[part.Stream]
-		if s == nil {
-			s = &stream{first: 1}
-			b.streams[part.Stream] = s
-		}
+		s := b.stream(part.Stream)
 		for j := range part.Events {
-			e := &part.Events[j]
+			from := &part.Events[j]
 			position := b.log.head() + 1
 			s.positions = append(s.positions, position)
-			b.ids[e.ID] = position
-			if bytes.Compare(e.ID[:], b.greatestID[:]) > 0 {
-				b.greatestID = e.ID
-			}
-			b.log.add(event.Recorded{
-				ID: e.ID, Stream: part.Stream, Version: s.version(), Position: position,
-				Type: e.Type, SchemaVersion: e.SchemaVersion, ContentType: e.ContentType,
-				Data: b.log.keep(e.Data), RawMetadata: b.log.keep(e.Metadata.AppendJSON(metadata[:0])), Tags: slices.Clone(e.Tags),
-				OccurredAt: e.OccurredAt, RecordedAt: now,
-			})
+			e := b.log.next()
+			e.id, e.stream, e.version = from.ID, s, s.version()
+			e.kind = b.log.kind(kind{name: from.Type, schemaVersion: from.SchemaVersion, contentType: from.ContentType})
+			e.occurredAt, e.recordedAt = from.OccurredAt.UnixMicro(), now
+			e.setTags(from.Tags)
+			b.log.keep(e, from.Data, from.Metadata.AppendJSON(metadata[:0]))
+			b.ids.add(e.id, position)
 		}
 		res.Versions[i] = s.version()
 	}

@@ -1,7 +1,6 @@
 package memstore
 
 import (
-	"bytes"
 	"context"
 	"maps"
 	"slices"
@@ -30,8 +29,8 @@ func (b *Backend) Import(ctx context.Context, after event.Position, events []eve
 		}
 	}
 	for i := range events {
-		if p, stored := b.ids[events[i].ID]; stored {
-			return &store.IDReusedError{ID: events[i].ID, Stream: b.log.at(p).Stream, Position: p, Reason: "it comes again at another position"}
+		if p := b.ids.find(events[i].ID); p > 0 {
+			return &store.IDReusedError{ID: events[i].ID, Stream: b.log.at(p).stream.name, Position: p, Reason: "it comes again at another position"}
 		}
 	}
 	for i := range streams {
@@ -46,11 +45,7 @@ func (b *Backend) Import(ctx context.Context, after event.Position, events []eve
 
 // beginImport makes a stream ready to go on at its first imported version.
 func (b *Backend) beginImport(imported *store.ImportedStream, truncates bool) {
-	s := b.streams[imported.Stream]
-	if s == nil {
-		s = &stream{first: 1}
-		b.streams[imported.Stream] = s
-	}
+	s := b.stream(imported.Stream)
 	s.deleted = imported.Deleted
 	if !truncates {
 		return
@@ -63,26 +58,19 @@ func (b *Backend) beginImport(imported *store.ImportedStream, truncates bool) {
 }
 
 // addImported adds an event at its position; those before it that are missing were removed in the source.
-func (b *Backend) addImported(e *event.Recorded) {
-	for b.log.head() < e.Position-1 {
-		b.log.add(event.Recorded{})
+func (b *Backend) addImported(from *event.Recorded) {
+	for b.log.head() < from.Position-1 {
+		b.log.next()
 	}
-	stored := *e
-	stored.Data, stored.RawMetadata, stored.Tags = b.log.keep(e.Data), b.log.keep(e.RawMetadata), slices.Clone(e.Tags)
-	b.log.add(stored)
-	s := b.streams[e.Stream]
-	s.positions = append(s.positions, e.Position)
-	b.ids[e.ID] = e.Position
-	if bytes.Compare(e.ID[:], b.greatestID[:]) > 0 {
-		b.greatestID = e.ID
-	}
-}
-
-// erase removes the event at a position.
-func (b *Backend) erase(p event.Position) {
-	e := b.log.at(p)
-	delete(b.ids, e.ID)
-	*e = event.Recorded{}
+	s := b.stream(from.Stream)
+	s.positions = append(s.positions, from.Position)
+	e := b.log.next()
+	e.id, e.stream, e.version = from.ID, s, from.Version
+	e.kind = b.log.kind(kind{name: from.Type, schemaVersion: from.SchemaVersion, contentType: from.ContentType})
+	e.occurredAt, e.recordedAt = from.OccurredAt.UnixMicro(), from.RecordedAt.UnixMicro()
+	e.setTags(from.Tags)
+	b.log.keep(e, from.Data, from.RawMetadata)
+	b.ids.add(e.id, from.Position)
 }
 
 // ImportRecords implements store.Importer.

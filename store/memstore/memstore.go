@@ -22,15 +22,14 @@ type Options struct {
 type Backend struct {
 	now func() time.Time
 
-	mu         sync.RWMutex // guards all below
-	closed     bool
-	log        log
-	streams    map[event.StreamID]*stream
-	ids        map[event.ID]event.Position
-	greatestID event.ID // of all that ever were in ids
-	buckets    map[string]*bucket
-	revision   store.Revision // the last one given out
-	wakers     map[chan struct{}]bool
+	mu       sync.RWMutex // guards all below
+	closed   bool
+	log      log
+	streams  map[event.StreamID]*stream
+	ids      ids
+	buckets  map[string]*bucket
+	revision store.Revision // the last one given out
+	wakers   map[chan struct{}]bool
 }
 
 var (
@@ -46,13 +45,14 @@ func New(o Options) *Backend {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Backend{
+	b := &Backend{
 		now:     o.Now,
 		streams: map[event.StreamID]*stream{},
-		ids:     map[event.ID]event.Position{},
 		buckets: map[string]*bucket{},
 		wakers:  map[chan struct{}]bool{},
 	}
+	b.ids.log = &b.log
+	return b
 }
 
 // Driver offers the backend by the URL "memory:"; each opening makes a new, empty one.
@@ -94,7 +94,7 @@ func (b *Backend) Close() error {
 		return nil
 	}
 	b.closed = true
-	b.log, b.streams, b.ids, b.buckets = log{}, nil, nil, nil
+	b.log, b.streams, b.ids, b.buckets = log{}, nil, ids{}, nil
 	for ch := range b.wakers {
 		b.dismiss(ch)
 	}

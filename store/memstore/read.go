@@ -27,7 +27,7 @@ func (b *Backend) ReadStream(ctx context.Context, r store.StreamRead) iter.Seq2[
 		return func(page []event.Recorded) ([]event.Recorded, bool) {
 			for ; len(page) < cap(page) && c.more(); c.next += c.step {
 				if c.next >= s.first { // else truncated
-					page = append(page, *b.log.at(s.at(c.next)))
+					page = append(page, b.log.at(s.at(c.next)).recorded(s.at(c.next)))
 				}
 			}
 			return page, c.more()
@@ -42,8 +42,8 @@ func (b *Backend) ReadLog(ctx context.Context, r store.LogRead) iter.Seq2[event.
 		return func(page []event.Recorded) ([]event.Recorded, bool) {
 			for looked := 0; looked < pageSize && len(page) < cap(page) && c.more(); looked++ {
 				e := b.log.at(c.next)
-				if !e.ID.IsZero() && r.Filter.Matches(e.Stream, e.Type, e.Tags) {
-					page = append(page, *e)
+				if !e.empty() && r.Filter.Matches(e.stream.name, e.kind.name, e.tagged()) {
+					page = append(page, e.recorded(c.next))
 				}
 				c.next += c.step
 			}
@@ -139,10 +139,10 @@ func (b *Backend) StreamInfo(ctx context.Context, id event.StreamID) (store.Stre
 }
 
 func (b *Backend) info(id event.StreamID, s *stream) store.StreamInfo {
-	last := b.log.at(s.at(s.version()))
+	last := s.at(s.version())
 	return store.StreamInfo{
-		Stream: id, Version: s.version(), First: s.first, Position: last.Position, Deleted: s.deleted,
-		CreatedAt: b.log.at(s.at(s.first)).RecordedAt, UpdatedAt: last.RecordedAt,
+		Stream: id, Version: s.version(), First: s.first, Position: last, Deleted: s.deleted,
+		CreatedAt: timeOf(b.log.at(s.at(s.first)).recordedAt), UpdatedAt: timeOf(b.log.at(last).recordedAt),
 	}
 }
 
