@@ -2,6 +2,7 @@ package drivers
 
 import (
 	"lexigram.dev/events/broker"
+	"lexigram.dev/events/broker/kafkabroker"
 	"lexigram.dev/events/broker/membroker"
 	"lexigram.dev/events/broker/rabbitbroker"
 	"lexigram.dev/events/broker/redisbroker"
@@ -13,5 +14,6 @@ func Brokers() []broker.Driver {
 		membroker.Driver(),
 		redisbroker.Driver(),
 		rabbitbroker.Driver(),
+		kafkabroker.Driver(),
 	}
 }

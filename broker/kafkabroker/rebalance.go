@@ -54,6 +54,9 @@ func (s *stream) revoked(_ context.Context, _ *kgo.Client, taken map[string][]in
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	leaving := s.find(taken)
+	if len(leaving) == 0 { // the end of a session, and nothing else
+		return
+	}
 	for _, p := range leaving {
 		p.leaving = true
 		s.dropReady(p)
@@ -93,6 +96,7 @@ func (s *stream) find(taken map[string][]int32) []*partition {
 
 // lose forgets partitions. What is still being handled of them is theirs who have them next.
 func (s *stream) lose(partitions []*partition) {
+	before := s.held
 	for _, p := range partitions {
 		p.lost = true
 		s.held -= p.open
@@ -100,7 +104,9 @@ func (s *stream) lose(partitions []*partition) {
 		delete(s.partitions, p.place)
 		s.client.ResumeFetchPartitions(p.asMap())
 	}
-	s.madeProgress()
+	if s.held < before {
+		s.madeProgress()
+	}
 	s.signal()
 }
 

@@ -25,6 +25,7 @@ func TestDependencies(t *testing.T) {
 		"redisstore":   {".", "store/redisstore"},
 		"redisbroker":  {".", "broker/redisbroker"},
 		"rabbitbroker": {".", "broker/rabbitbroker"},
+		"kafkabroker":  {".", "broker/kafkabroker"},
 		"lexevents":    {"cmd/lexevents"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -56,7 +57,7 @@ func TestDependencies(t *testing.T) {
 
 // TestDriversAreSeparate: who uses the root package and one driver compiles no other driver's client.
 func TestDriversAreSeparate(t *testing.T) {
-	for _, driver := range []string{"store/pgstore", "store/mongostore", "store/redisstore", "store/sqlitestore", "broker/redisbroker", "broker/rabbitbroker"} {
+	for _, driver := range []string{"store/pgstore", "store/mongostore", "store/redisstore", "store/sqlitestore", "broker/redisbroker", "broker/rabbitbroker", "broker/kafkabroker"} {
 		modules := dependencies(t, []string{".", driver})
 		for other, libraries := range clients {
 			for _, library := range libraries {

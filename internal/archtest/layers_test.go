@@ -19,7 +19,7 @@ var layers = [][]string{
 	{"store/memstore", "store/sqlitestore", "store/pgstore", "store/mongostore", "store/redisstore", "store/storetest", "aggregate", "command", "query", "subscription", "broker"}, // L3
 	{"internal/everystore", "store/sqlitestore/sqlitebaseline", "store/pgstore/pgbaseline", "store/mongostore/mongobaseline", "store/redisstore/redisbaseline"},                    // what a driver is measured against
 	{"broker/redisbroker/redisbaseline", "broker/rabbitbroker/rabbitbaseline", "broker/kafkabroker/kafkabaseline"},                                                                 // what brokers are measured against
-	{"broker/membroker", "broker/redisbroker", "broker/rabbitbroker", "broker/watermillbroker", "broker/brokertest", "internal/cloudevents"},                                       // the drivers of the port; events as messages
+	{"broker/membroker", "broker/redisbroker", "broker/rabbitbroker", "broker/kafkabroker", "broker/watermillbroker", "broker/brokertest", "internal/cloudevents"},                                       // the drivers of the port; events as messages
 	{"aggregate/aggregatetest", "eventbus", "projection", "command/remote", "migrate"},                                                                                             // L4
 	{"outbox"},                         // sends what eventbus receives
 	{"outbox/pgxoutbox", "middleware"}, // lets the outbox use pgx; what stands around all handlers
@@ -50,6 +50,7 @@ var clients = map[string][]string{
 	"broker/kafkabroker/kafkabaseline":   {"github.com/twmb/franz-go"},
 	"broker/redisbroker":                 {"github.com/redis/go-redis/v9"},
 	"broker/rabbitbroker":                {"github.com/rabbitmq/amqp091-go"},
+	"broker/kafkabroker":                 {"github.com/twmb/franz-go"},
 	"internal/everystore":                {"go.mongodb.org/mongo-driver/v2", "github.com/redis/go-redis/v9"},
 	"cli":                                {"github.com/spf13/cobra", "github.com/schollz/progressbar/v3"},
 	"outbox/pgxoutbox":                   {"github.com/jackc/pgx/v5"},
@@ -81,6 +82,7 @@ var onlyFor = map[string][]string{
 	"store/storetest":                    {}, // suites belong to tests
 	"broker/redisbroker":                 {"drivers"},
 	"broker/rabbitbroker":                {"drivers"},
+	"broker/kafkabroker":                 {"drivers"},
 	"broker/brokertest":                  {},
 	"internal/everystore":                {},
 	"aggregate/aggregatetest":            {},
