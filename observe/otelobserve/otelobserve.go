@@ -1,0 +1,101 @@
+// Package otelobserve traces what the engine does with OpenTelemetry: a span for each command, query and handled event,
+// linked through the metadata of events to the span that recorded them, also in other processes and much later; and spans
+// for appends and reads. It joins package observe and middleware with the OpenTelemetry API.
+package otelobserve
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"lexigram.dev/events/event"
+	"lexigram.dev/events/middleware"
+	"lexigram.dev/events/observe"
+)
+
+// scope is the instrumentation's name.
+const scope = "lexigram.dev/events"
+
+// Tracer makes spans. It is safe for concurrent use.
+type Tracer struct{ tracer trace.Tracer }
+
+// New makes a tracer over the provider of the program.
+func New(provider trace.TracerProvider) *Tracer { return &Tracer{tracer: provider.Tracer(scope)} }
+
+// Step makes a span around each message: "command orders.Place", "event order.placed". Its parent is the span in the
+// context, or else the one that the metadata in the context names, which is where an event's or a remote command's sender
+// was. Events that the handler records, and messages that it sends, carry the new span on.
+func (t *Tracer) Step() middleware.Step {
+	return func(ctx context.Context, c middleware.Call, next middleware.Next) error {
+		kind := trace.SpanKindInternal
+		attributes := []attribute.KeyValue{attribute.String("messaging.system", "lexigram"), attribute.String("lexigram.kind", string(c.Kind())), attribute.String("lexigram.name", c.Name())}
+		if c.Kind() == middleware.Event {
+			kind = trace.SpanKindConsumer
+			attributes = append(attributes, attribute.String("lexigram.handler", c.Handler()))
+		}
+		metadata := event.MetadataFrom(ctx)
+		if metadata.CorrelationID != "" {
+			attributes = append(attributes, attribute.String("lexigram.correlation_id", metadata.CorrelationID))
+		}
+		ctx, span := t.tracer.Start(parent(ctx, metadata), string(c.Kind())+" "+c.Name(), trace.WithSpanKind(kind), trace.WithAttributes(attributes...))
+		defer span.End()
+		err := next(carry(ctx))
+		fail(span, err)
+		return err
+	}
+}
+
+// parent gives a context whose span is the one to go on from.
+func parent(ctx context.Context, m event.Metadata) context.Context {
+	if trace.SpanContextFromContext(ctx).IsValid() || m.TraceParent == "" {
+		return ctx
+	}
+	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": m.TraceParent, "tracestate": m.TraceState})
+}
+
+// carry puts the span of the context into its metadata.
+func carry(ctx context.Context) context.Context {
+	carrier := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(ctx, carrier)
+	if carrier["traceparent"] == "" {
+		return ctx
+	}
+	return event.WithMetadata(ctx, event.Metadata{TraceParent: carrier["traceparent"], TraceState: carrier["tracestate"]})
+}
+
+func fail(span trace.Span, err error) {
+	if err != nil {
+		span.RecordError(err)
+		span.SetStatus(codes.Error, err.Error())
+	}
+}
+
+// OnAppend implements observe.AppendHook.
+func (t *Tracer) OnAppend(ctx context.Context, a observe.Append) {
+	t.past(ctx, "append "+a.Stream, a.Took, a.Err, attribute.String("lexigram.stream", a.Stream),
+		attribute.Int("lexigram.streams", a.Streams), attribute.Int("lexigram.events", a.Events), attribute.Bool("lexigram.duplicate", a.Duplicate))
+}
+
+// OnRead implements observe.ReadHook.
+func (t *Tracer) OnRead(ctx context.Context, r observe.Read) {
+	name := "read log"
+	if r.Stream != "" {
+		name = "read " + r.Stream
+	}
+	t.past(ctx, name, r.Took, r.Err, attribute.String("lexigram.stream", r.Stream), attribute.Int("lexigram.events", r.Events))
+}
+
+// past makes a span of something that has ended just now, if it belongs to a trace: by itself it would be noise.
+func (t *Tracer) past(ctx context.Context, name string, took time.Duration, err error, attributes ...attribute.KeyValue) {
+	if !trace.SpanContextFromContext(ctx).IsValid() {
+		return
+	}
+	end := time.Now()
+	_, span := t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(end.Add(-took)), trace.WithAttributes(attributes...))
+	fail(span, err)
+	span.End(trace.WithTimestamp(end))
+}
