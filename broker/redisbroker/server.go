@@ -32,8 +32,9 @@ func (b *Backend) node(ctx context.Context, topic string) (*redis.Client, error)
 }
 
 // askServer reads INFO and, where that is allowed, CONFIG. Managed services often forbid CONFIG.
-func (b *Backend) askServer(ctx context.Context) (s server, err error) {
-	err = b.during(ctx, func() (err error) {
+func (b *Backend) askServer(ctx context.Context) (server, error) {
+	var s server
+	err := b.during(ctx, func() (err error) {
 		s, err = b.readServer(ctx)
 		return err
 	})

@@ -2,7 +2,6 @@ package redisbroker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -46,7 +45,8 @@ type topic struct {
 	name       string
 	keys       keys
 	partitions int
-	acked      atomic.Int64 // messages since the topic was trimmed
+	acked      atomic.Int64   // messages since the topic was trimmed
+	rich       map[int]string // streams of which much has come, and the id of the last of it
 }
 
 // token marks a message that the stream has given out.
@@ -55,19 +55,6 @@ type token struct {
 	number     int // of the stream in Redis
 	id         string
 	deliveries int
-}
-
-// taken is what a take came to: messages, or where to wait for some.
-type taken struct {
-	messages []broker.Received
-	waits    []waits // for each topic
-	err      error
-}
-
-// waits says where a topic may grow, and when its next message that pauses is due.
-type waits struct {
-	places []string      // keys and ids in turn
-	pause  time.Duration // negative: nothing pauses
 }
 
 // Receive implements broker.Stream.
@@ -112,72 +99,6 @@ func (s *stream) free() (int, <-chan struct{}) {
 		s.room = make(chan struct{})
 	}
 	return 0, s.room
-}
-
-// takeWithin takes, and returns when ctx ends. What the take then still brings, the next call gives.
-func (s *stream) takeWithin(ctx context.Context, limit int) taken {
-	if s.taking == nil {
-		if !s.enter() {
-			return taken{err: s.reason()}
-		}
-		result := make(chan taken, 1)
-		s.taking = result
-		s.turn++
-		turn := s.turn
-		go func() {
-			defer s.running.Done()
-			result <- s.take(limit, turn)
-		}()
-	}
-	select {
-	case got := <-s.taking:
-		s.taking = nil
-		return got
-	case <-ctx.Done():
-		return taken{err: ctx.Err()}
-	}
-}
-
-// take asks the server for messages of each topic. An answer that is lost takes the stream with it, since the server
-// may have given messages out.
-func (s *stream) take(limit, turn int) taken {
-	got := taken{waits: make([]waits, len(s.topics))}
-	anyDrains := false
-	for i := range s.topics {
-		i = (turn + i) % len(s.topics)
-		t := s.topics[i]
-		answer, err := s.ask(t, 0, limit-len(got.messages), turn)
-		var (
-			more   []broker.Received
-			drains bool
-		)
-		if err == nil {
-			more, got.waits[i], drains, err = s.read(t, answer)
-		}
-		if err != nil {
-			s.lose(err)
-			return taken{err: s.reason()}
-		}
-		got.messages = append(got.messages, more...)
-		anyDrains = anyDrains || drains
-		if len(got.messages) >= limit {
-			break
-		}
-	}
-	s.draining.Store(anyDrains)
-	return got
-}
-
-// ask runs the script that prolongs the lease (0: not now), sees to the member's share of partitions and takes messages.
-func (s *stream) ask(t *topic, lease time.Duration, limit, turn int) (any, error) {
-	patience := s.b.options.Lease
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	answer, err := s.b.run(ctx, s.b.scripts.take, t.keys, s.group, s.member, lease.Milliseconds(), limit, turn)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = &kindError{kind: broker.ErrUnavailable, err: fmt.Errorf("no answer for %v", patience)}
-	}
-	return answer, err
 }
 
 // Ack implements broker.Stream.

@@ -55,7 +55,7 @@ func (b *Backend) waiters(ctx context.Context, topics []*topic) ([]*waiter, erro
 			if err != nil {
 				return nil, err
 			}
-			return w.know(conn)
+			return w.know(conn), nil
 		}
 		o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns = 1, 0, 1, 1
 		w.client = redis.NewClient(&o)
@@ -65,15 +65,14 @@ func (b *Backend) waiters(ctx context.Context, topics []*topic) ([]*waiter, erro
 }
 
 // know notes the connection that is to be closed to end a wait.
-func (w *waiter) know(conn net.Conn) (net.Conn, error) {
+func (w *waiter) know(conn net.Conn) net.Conn {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.stopped {
-		_ = conn.Close()
-		return nil, net.ErrClosed
-	}
 	w.conn = conn
-	return conn, nil
+	if w.stopped {
+		_ = conn.Close() // its use will fail; an error here would be reported on standard error
+	}
+	return conn
 }
 
 // stop ends a wait at once, wherever it is.

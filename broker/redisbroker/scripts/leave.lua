@@ -1,4 +1,3 @@
--- Ends a member. ARGV: group, member.
-local members = of_group(ARGV[1])
-if redis.call('ZSCORE', members, ARGV[2]) then bury(ARGV[1], ARGV[2]) end
+-- Ends a member, also one that was taken for dead: it may have read since. ARGV: group, member.
+bury(ARGV[1], ARGV[2])
 return 1
