@@ -23,7 +23,7 @@ var layers = [][]string{
 	{"aggregate/aggregatetest", "eventbus", "projection", "command/remote", "migrate"},                                                                                             // L4
 	{"outbox"},                         // sends what eventbus receives
 	{"outbox/pgxoutbox", "middleware"}, // lets the outbox use pgx; what stands around all handlers
-	{"middleware/fieldtags", "middleware/breaker", "middleware/ratelimit", "observe/promobserve", "observe/otelobserve"}, // its leaves, each with a library
+	{"middleware/fieldtags", "middleware/breaker", "middleware/ratelimit", "middleware/querycache", "observe/promobserve", "observe/otelobserve"}, // its leaves, each with a library
 	{"."},             // L5, the Engine
 	{"admin"},         // L6
 	{"drivers"},       // L7
@@ -57,6 +57,7 @@ var clients = map[string][]string{
 	"middleware/fieldtags":               {"github.com/go-playground/validator/v10"},
 	"middleware/breaker":                 {"github.com/sony/gobreaker/v2"},
 	"middleware/ratelimit":               {"golang.org/x/time/rate"},
+	"middleware/querycache":              {"github.com/hashicorp/golang-lru/v2"},
 	"observe/promobserve":                {"github.com/prometheus/client_golang/prometheus"},
 	"observe/otelobserve":                {"go.opentelemetry.io/otel"},
 }
