@@ -25,8 +25,8 @@ func variable(tb testing.TB, name string) *url.URL {
 	tb.Helper()
 	raw := os.Getenv(name)
 	if raw == "" {
-		if os.Getenv("REQUIRE_SERVICES") != "" {
-			tb.Fatalf("%s is not set, and REQUIRE_SERVICES is: run scripts/with-services", name)
+		if servicesRequired() {
+			tb.Fatalf("%s is not set, and services are required", name)
 		}
 		tb.Skipf("needs RabbitMQ: set %s, or run scripts/with-services", name)
 	}
@@ -194,3 +194,19 @@ func consume(tb testing.TB, b *rabbitbroker.Broker, g broker.Group, prefetch int
 }
 
 var group = broker.Group{Name: "mailer", Topics: []string{"orders"}}
+
+func servicesRequired() bool {
+	return os.Getenv("REQUIRE_SERVICES") == "1" || os.Getenv("CI") == "true"
+}
+
+// eventually waits until something holds that no signal tells of.
+func eventually(tb testing.TB, what string, holds func() bool) {
+	tb.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(30 * time.Second); !holds(); <-tick.C {
+		if time.Now().After(deadline) {
+			tb.Fatalf("%s did not happen", what)
+		}
+	}
+}

@@ -130,7 +130,7 @@ func (b *Broker) send(ctx context.Context, messages []outgoing, report func(inde
 	// A server that has stopped to read makes the client's calls hang in a write: they get a moment when ctx ends.
 	defer context.AfterFunc(ctx, func() { p.conn.socket.hurry(time.Second) })()
 
-	sent, confirmed, whole := 0, 0, true
+	sent, confirmed, returned, whole := 0, 0, 0, true
 	confirm := func() {
 		m := &messages[confirmed]
 		if err := p.confirmed(ctx, m); err != nil {
@@ -138,6 +138,7 @@ func (b *Broker) send(ctx context.Context, messages []outgoing, report func(inde
 			report(m.index, b.translate(ctx, err))
 		}
 		confirmed++
+		returned = p.returned(messages[:sent], returned, report)
 	}
 	for ; sent < len(messages); sent++ {
 		if sent-confirmed == window {
@@ -156,7 +157,6 @@ func (b *Broker) send(ctx context.Context, messages []outgoing, report func(inde
 	for confirmed < sent {
 		confirm()
 	}
-	p.returned(messages[:sent], report)
 	if whole && ctx.Err() == nil {
 		p.conn.idle.put(p)
 		return
@@ -209,22 +209,25 @@ func (p *publisher) reason(otherwise error) error {
 	return p.why
 }
 
-// returned reports the messages that no queue has taken. The server has said so before it confirmed them.
-func (p *publisher) returned(messages []outgoing, report func(index int, err error)) {
+// returned reports the messages that no queue has taken, from the one with the index next on, and gives the index after the
+// last of them. The server says so before it confirms them, in the order in which they were sent.
+func (p *publisher) returned(messages []outgoing, next int, report func(index int, err error)) int {
 	for {
 		select {
 		case r, ok := <-p.returns:
 			if !ok {
-				return
+				return next
 			}
-			for i := range messages {
-				m := &messages[i]
+			for ; next < len(messages); next++ {
+				m := &messages[next]
 				if m.key == r.RoutingKey && m.content.MessageId == r.MessageId {
 					report(m.index, kindOf(broker.ErrRefused, "no group has asked for the topic (%s)", r.ReplyText))
+					next++
+					break
 				}
 			}
 		default:
-			return
+			return next
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package rabbitbroker_test
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 
@@ -40,6 +41,16 @@ func TestKeepsEveryClauseOfThePort(t *testing.T) {
 				Kill:     func(t *testing.T, b broker.Backend) { through(t, b).Close() },
 				Cut:      func(t *testing.T, b broker.Backend) { through(t, b).Cut() },
 				Messages: 20_000,
+			})
+		})
+	}
+}
+
+func BenchmarkRabbitMQ(b *testing.B) {
+	for _, partitions := range []int{1, 4, 8} {
+		b.Run(fmt.Sprintf("partitions=%d", partitions), func(b *testing.B) {
+			brokertest.Benchmark(b, func(b *testing.B) broker.Backend {
+				return newVhost(b).open(b, rabbitbroker.Options{Partitions: partitions})
 			})
 		})
 	}
