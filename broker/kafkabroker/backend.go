@@ -62,7 +62,6 @@ func Open(ctx context.Context, o Options) (*Backend, error) {
 		kgo.ProducerBatchMaxBytes(int32(o.MaxMessageBytes+recordOverhead)), //nolint:gosec // at most 100 MiB
 		kgo.MaxBufferedRecords(1<<20),                                      // our own budget is far below, and its waiters hear of their contexts
 		kgo.RecordPartitioner(spread{}),
-		kgo.RecordDeliveryTimeout(o.PublishTimeout),
 		kgo.UnknownTopicRetries(10), // a topic that was just created is not known to each broker at once
 	)
 	if err != nil {

@@ -3,8 +3,6 @@ package kafkabroker
 import (
 	"context"
 	"sync"
-
-	"lexigram.dev/events/broker"
 )
 
 // budget bounds the bytes that are on their way to the broker.
@@ -15,14 +13,15 @@ type budget struct {
 	room  chan struct{} // closed when some became free; nil: nobody waits
 }
 
-// take waits until there is room for n bytes. A single message always has room.
-func (b *budget) take(ctx context.Context, closing <-chan struct{}, n int) error {
+// take waits until there is room for n bytes, and reports false when something else ends first. A single message always
+// has room.
+func (b *budget) take(ctx, patience context.Context, closing <-chan struct{}, n int) bool {
 	for {
 		b.mu.Lock()
 		if b.used == 0 || b.used+n <= b.limit {
 			b.used += n
 			b.mu.Unlock()
-			return nil
+			return true
 		}
 		if b.room == nil {
 			b.room = make(chan struct{})
@@ -32,9 +31,11 @@ func (b *budget) take(ctx context.Context, closing <-chan struct{}, n int) error
 		select {
 		case <-room:
 		case <-closing:
-			return broker.ErrClosed
+			return false
+		case <-patience.Done():
+			return false
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return false
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -15,24 +16,22 @@ import (
 // Publish implements broker.Backend. A message that is not confirmed within Options.PublishTimeout may still arrive; so
 // may one whose context has ended. One that is published again then comes behind it.
 func (b *Backend) Publish(ctx context.Context, messages []broker.Message) []error {
-	p := &publishing{errs: make([]error, len(messages)), answered: make([]bool, len(messages)), left: len(messages), done: make(chan struct{})}
+	p := &publishing{errs: make([]error, len(messages)), answered: make([]bool, len(messages)), left: len(messages)}
 	if err := b.check(ctx); err != nil {
 		return p.fail(err)
 	}
 	missing := b.ensureTopics(ctx, topicsOf(messages)...)
-	patience, cancel := context.WithTimeoutCause(ctx, b.o.PublishTimeout, errNoAnswer)
-	defer cancel()
-	b.send(patience, p, messages, missing)
+	// The client drops what it cannot send when this ends. Not the caller's context: the client would drop all that waits
+	// in the partition with it, also what others publish. It ends when all is answered, also after this call.
+	p.patience, p.cancel = context.WithTimeout(context.Background(), b.o.PublishTimeout)
+	b.send(ctx, p, messages, missing)
 	select {
-	case <-p.done:
-		return p.results()
+	case <-p.patience.Done():
+		return p.fail(&kindError{broker.ErrUnavailable, errNoAnswer}) // those that are not answered, if any
 	case <-b.closing:
 		return p.fail(broker.ErrClosed)
-	case <-patience.Done():
-		if ctx.Err() != nil {
-			return p.fail(ctx.Err())
-		}
-		return p.fail(&kindError{broker.ErrUnavailable, errNoAnswer})
+	case <-ctx.Done():
+		return p.fail(ctx.Err())
 	}
 }
 
@@ -47,6 +46,7 @@ func (b *Backend) send(ctx context.Context, p *publishing, messages []broker.Mes
 	var (
 		records = make([]kgo.Record, len(messages))
 		buf     = make([]byte, 0, size)
+		now     = time.Now()
 	)
 	for i := range messages {
 		m := &messages[i]
@@ -55,15 +55,17 @@ func (b *Backend) send(ctx context.Context, p *publishing, messages []broker.Mes
 			continue
 		}
 		cost := len(m.Key) + len(m.Body) + recordOverhead/32
-		if err := b.buffer.take(ctx, b.closing, cost); err != nil {
-			return // Publish knows why: its context ends too
+		if !b.buffer.take(ctx, p.patience, b.closing, cost) {
+			return // Publish sees why
 		}
-		records[i], buf = newRecord(m, buf)
-		// Not the caller's context: the client would fail all that waits in the partition with it, also what others publish.
-		b.client.Produce(context.Background(), &records[i], func(r *kgo.Record, err error) {
+		records[i], buf = newRecord(m, now, buf)
+		b.client.Produce(p.patience, &records[i], func(r *kgo.Record, err error) {
 			b.buffer.free(cost)
 			if errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kerr.UnknownTopicID) {
 				b.known.Delete(r.Topic) // it was deleted: the next Publish makes it again, or is refused
+			}
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = &kindError{broker.ErrUnavailable, errNoAnswer}
 			}
 			p.answer(i, translate(context.Background(), err))
 		})
@@ -86,23 +88,23 @@ type publishing struct {
 	errs     []error
 	answered []bool
 	left     int
-	failed   bool // one of errs is set
-	done     chan struct{}
+	failed   bool            // one of errs is set
+	patience context.Context // ends when all are answered, or with Options.PublishTimeout
+	cancel   context.CancelFunc
 }
 
 // answer notes what became of a message.
 func (p *publishing) answer(i int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.answered[i] {
-		return // the call has ended before
-	}
-	p.answered[i] = true
-	if err != nil {
-		p.errs[i], p.failed = err, true
+	if !p.answered[i] { // else the call has ended before
+		p.answered[i] = true
+		if err != nil {
+			p.errs[i], p.failed = err, true
+		}
 	}
 	if p.left--; p.left == 0 {
-		close(p.done)
+		p.cancel()
 	}
 }
 

@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -17,23 +19,29 @@ import (
 // The headers of a record. CloudEvents has its own names for Kafka: "ce_type" for what is "ce-type" over HTTP and with
 // us. What would be taken for one of those, or for one of ours, is escaped.
 const (
-	headerID     = "lex_id" // Message.ID, where it is not that of the CloudEvent
-	headerEscape = "lex_h_" // before a header's name that begins like one of these
-	headerOwn    = "lex_"   // what our own headers begin with
-	kafkaEvent   = "ce_"    // what CloudEvents' headers begin with here
-	portEvent    = "ce-"    // and with us
-	eventID      = "ce-id"  // the CloudEvent's id, with us
+	headerTime   = "lex_time" // Message.Time in ms since 1970, where it is not that of the record
+	headerID     = "lex_id"   // Message.ID, where it is not that of the CloudEvent
+	headerEscape = "lex_h_"   // before a header's name that begins like one of these
+	headerOwn    = "lex_"     // what our own headers begin with
+	kafkaEvent   = "ce_"      // what CloudEvents' headers begin with here
+	portEvent    = "ce-"      // and with us
+	eventID      = "ce-id"    // the CloudEvent's id, with us
 )
 
 // What a message of another program is fitted to: the port's defaults. A message beyond them could be handled, but not
 // be published again, as a dead letter for one.
 const (
 	maxKeyBytes = 512
-	maxHeaders  = 56 // and the port's own for dead letters
+	maxHeaders  = 64
+	deadHeaders = 4 // that a dead letter gets besides
 )
 
+// nearby is how far from now a message's time may be to be that of its record. Kafka deletes by that time, so a message
+// about something old must not look old to it, and refuses those of the future.
+const nearby = 5 * time.Minute
+
 // newRecord makes the record of a message. Key and body are copied into buf, which has room for them.
-func newRecord(m *broker.Message, buf []byte) (kgo.Record, []byte) {
+func newRecord(m *broker.Message, now time.Time, buf []byte) (kgo.Record, []byte) {
 	r := kgo.Record{Topic: m.Topic, Timestamp: m.Time}
 	if m.Key != "" {
 		buf = append(buf, m.Key...)
@@ -41,9 +49,13 @@ func newRecord(m *broker.Message, buf []byte) (kgo.Record, []byte) {
 	}
 	buf = append(buf, m.Body...)
 	r.Value, buf = buf[:len(m.Body):len(m.Body)], buf[len(m.Body):]
-	r.Headers = make([]kgo.RecordHeader, 0, len(m.Headers)+1)
-	if m.Headers[eventID] != m.ID {
+	r.Headers = make([]kgo.RecordHeader, 0, len(m.Headers)+2)
+	if m.Headers[eventID] != m.ID || len(m.Headers) > maxHeaders {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: headerID, Value: []byte(m.ID)})
+	}
+	if now.Sub(m.Time).Abs() > nearby {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: headerTime, Value: strconv.AppendInt(nil, m.Time.UnixMilli(), 10)})
+		r.Timestamp = now
 	}
 	for name, value := range m.Headers {
 		if event, ok := strings.CutPrefix(name, portEvent); ok {
@@ -59,23 +71,25 @@ func newRecord(m *broker.Message, buf []byte) (kgo.Record, []byte) {
 // messageOf reads a record, of whatever program.
 func messageOf(r *kgo.Record) broker.Message {
 	m := broker.Message{Topic: r.Topic, Key: fitKey(r.Key), Body: r.Value, Time: r.Timestamp.UTC()}
-	if len(r.Headers) > 0 {
-		m.Headers = make(map[string]string, len(r.Headers))
+	headers := r.Headers
+	if len(headers) > maxHeaders && !slices.ContainsFunc(headers, func(h kgo.RecordHeader) bool { return h.Key == headerID }) {
+		headers = headers[:maxHeaders-deadHeaders] // of another program: those that there is room for
 	}
-	for _, h := range r.Headers {
-		if h.Key == headerID {
+	if len(headers) > 0 {
+		m.Headers = make(map[string]string, len(headers))
+	}
+	for _, h := range headers {
+		switch h.Key {
+		case headerID:
 			m.ID = fitText(string(h.Value))
 			continue
+		case headerTime:
+			if ms, err := strconv.ParseInt(string(h.Value), 10, 64); err == nil {
+				m.Time = time.UnixMilli(ms).UTC()
+			}
+			continue
 		}
-		name := fitName(h.Key)
-		if own, ok := strings.CutPrefix(name, headerEscape); ok {
-			name = own
-		} else if event, ok := strings.CutPrefix(name, kafkaEvent); ok {
-			name = portEvent + event
-		}
-		if _, known := m.Headers[name]; known || len(m.Headers) < maxHeaders || r.Headers[0].Key == headerID {
-			m.Headers[name] = fitText(string(h.Value))
-		}
+		m.Headers[portName(h.Key)] = fitText(string(h.Value))
 	}
 	if m.ID == "" {
 		m.ID = m.Headers[eventID]
@@ -87,6 +101,18 @@ func messageOf(r *kgo.Record) broker.Message {
 		m.Headers = nil
 	}
 	return m
+}
+
+// portName gives a record's header the name that it has with us.
+func portName(name string) string {
+	name = fitName(name)
+	if own, ok := strings.CutPrefix(name, headerEscape); ok && own != "" {
+		return own
+	}
+	if event, ok := strings.CutPrefix(name, kafkaEvent); ok {
+		return portEvent + event
+	}
+	return name
 }
 
 // fitKey gives a key as the port allows it; of one that it does not, a hash.

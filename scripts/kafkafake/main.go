@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 )
@@ -17,7 +18,7 @@ func main() {
 	data := flag.String("data", "", "folder of the data; none: in memory")
 	flag.Parse()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(*port), kfake.DataDir(*data),
-		kfake.BrokerConfigs(map[string]string{"group.min.session.timeout.ms": "1000"}))
+		kfake.GroupMinSessionTimeout(time.Second))
 	if err != nil {
 		log.Fatalln("kafkafake:", err)
 	}
