@@ -59,6 +59,9 @@ func (b *Backend) readServer(ctx context.Context) (server, error) {
 			info[name] = value
 		}
 	}
+	if info["loading"] == "1" {
+		return server{}, &kindError{kind: broker.ErrUnavailable, err: errors.New("the server is loading its data")}
+	}
 	s := server{
 		name: "redis", version: info["redis_version"], replica: info["role"] == "slave", aof: info["aof_enabled"] == "1",
 		policy: info["maxmemory_policy"],
@@ -66,7 +69,8 @@ func (b *Backend) readServer(ctx context.Context) (server, error) {
 	if v := info["valkey_version"]; v != "" {
 		s.name, s.version = "valkey", v
 	}
-	for name, to := range map[string]*string{"appendfsync": &s.fsync, "save": &s.saves, "maxmemory-policy": &s.policy} {
+	appendonly := ""
+	for name, to := range map[string]*string{"appendonly": &appendonly, "appendfsync": &s.fsync, "save": &s.saves, "maxmemory-policy": &s.policy} {
 		values, err := node.ConfigGet(ctx, name).Result()
 		if answer(err) != "" {
 			return s, nil
@@ -77,6 +81,7 @@ func (b *Backend) readServer(ctx context.Context) (server, error) {
 		*to = values[name]
 	}
 	s.told = true
+	s.aof = appendonly == "yes" // INFO says no for a moment while the server starts
 	return s, nil
 }
 
