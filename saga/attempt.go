@@ -137,10 +137,12 @@ func (t *task) failure() string {
 // settle adds what came of an attempt to a draft, unless that is void.
 func (d *driver) settle(draft *draft, o *outcome) error {
 	t, err := draft.task(o.task)
-	if err != nil || !t.open() || t.claims != o.claim || draft.phase == phaseEnded {
+	switch {
+	case err != nil:
+		return err
+	case !t.open() || t.claims != o.claim || draft.phase == phaseEnded:
 		return nil
-	}
-	if o.err != nil && d.ctx.Err() != nil {
+	case o.err != nil && isClosed(d.ctx.Done()):
 		return nil // it was told to stop, which is no failure
 	}
 	if o.err == nil {

@@ -71,7 +71,7 @@ func life(t *testing.T, b *mortal, o saga.Options, definitions func(alive func()
 	alive := func() bool { return !isDone(b.dead) }
 	log := store.New(b, store.Options{})
 	o.OnError = func(error) {}
-	set, err := saga.NewSet(log, nil, nil, o, definitions(alive)...)
+	set, err := saga.NewSet(log, o, definitions(alive)...)
 	if err != nil {
 		t.Fatal(err)
 	}

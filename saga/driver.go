@@ -173,6 +173,12 @@ func (d *driver) advance(o *outcome) error {
 		if err := d.follow(draft); err != nil {
 			return err
 		}
+		// Where others have said that it is urgent, but it is not, the agenda must learn when it is.
+		if len(draft.entries) == 0 && d.state.indexed.Due == dueNow && d.state.summarize(draft.now, false).Due != dueNow {
+			if err := draft.add(&entry{kind: typeIdle}); err != nil {
+				return err
+			}
+		}
 	}
 	if err := d.persist(draft, stopping && o != nil); err != nil {
 		return err
@@ -192,9 +198,9 @@ func (d *driver) follow(draft *draft) error {
 	s := draft.state
 	definition := d.versions[s.definition]
 	switch {
-	case s.expired:
+	case s.expired || s.phase == phaseNone:
 		return nil
-	case s.phase == phaseNone || s.phase == phaseEnded:
+	case s.phase == phaseEnded:
 		if at := s.expiry(); at > 0 && at <= draft.now.UnixMicro() {
 			return draft.add(&entry{kind: typeExpired})
 		}

@@ -37,6 +37,7 @@ const (
 	typeResumed               = "saga.resumed"
 	typeParked                = "saga.parked"
 	typeRetried               = "saga.retried"
+	typeIdle                  = "saga.idle"    // the owner has looked, and has to wait
 	typeExpired               = "saga.expired" // the retention is over, and the stream will be deleted
 )
 

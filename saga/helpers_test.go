@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -67,7 +66,7 @@ func (l *ledger) count(what string) (n int) {
 	return n
 }
 
-// times lists all effects, in order.
+// list gives all effects, in order.
 func (l *ledger) list() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -135,7 +134,7 @@ func define(t testing.TB, name string, version int, steps ...saga.Step[order]) *
 
 func newSet(t testing.TB, log *store.Store, o saga.Options, definitions ...saga.Definer) *saga.Set {
 	t.Helper()
-	set, err := saga.NewSet(log, nil, nil, o, definitions...)
+	set, err := saga.NewSet(log, o, definitions...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +224,7 @@ func story(d saga.Detail) string {
 	return strings.TrimSpace(b.String())
 }
 
-// records gives all records of the index of a saga.
+// indexOf gives all records of the index of a saga.
 func indexOf(t testing.TB, log *store.Store, name string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -239,5 +238,3 @@ func indexOf(t testing.TB, log *store.Store, name string) map[string]string {
 	}
 	return all
 }
-
-func sameIndex(a, b map[string]string) bool { return maps.Equal(a, b) }

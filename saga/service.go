@@ -31,7 +31,12 @@ func newService(set *Set, name string, versions map[int]Definer) (*service, erro
 		Owner: set.o.Owner, OnError: set.o.OnError, Now: set.o.Now,
 	}
 	var err error
-	s.feed, err = subscription.New(set.log, feedName(name), s, o)
+	if s.feed, err = subscription.New(set.log, feedName(name), s, o); err != nil {
+		return nil, err
+	}
+	if s.newest().style() == styleManager {
+		s.router, err = s.newRouter(o)
+	}
 	return s, err
 }
 

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"lexigram.dev/events/schema"
 	"lexigram.dev/events/store"
 )
 
@@ -22,22 +21,19 @@ type Set struct {
 	o        Options
 	owner    string
 	log      *store.Store
-	registry *schema.Registry
-	bus      Dispatcher
 	services []*service
 	slots    chan struct{} // one is held for each instance at work
 	running  atomic.Bool
 }
 
-// NewSet puts definitions together: of several versions of one saga, the highest is for new instances. The registry and
-// the bus are for process managers: the one names the events and the commands, the other takes the commands. All faults
+// NewSet puts definitions together: of several versions of one saga, the highest is for new instances. All faults
 // are reported together. It does no I/O.
-func NewSet(log *store.Store, registry *schema.Registry, bus Dispatcher, o Options, definitions ...Definer) (*Set, error) {
+func NewSet(log *store.Store, o Options, definitions ...Definer) (*Set, error) {
 	o = o.withDefaults()
 	host, _ := os.Hostname() // without it the rest still tells processes apart
 	s := &Set{
 		o: o, owner: cmp.Or(o.Owner, fmt.Sprintf("%s/%d/%08x", cmp.Or(host, "unknown"), os.Getpid(), rand.Uint32())),
-		log: log, registry: registry, bus: bus, slots: make(chan struct{}, max(1, o.Concurrency)),
+		log: log, slots: make(chan struct{}, max(1, o.Concurrency)),
 	}
 	s.o.Owner = s.owner
 	faults := []error{o.validate()}
@@ -67,7 +63,9 @@ func NewSet(log *store.Store, registry *schema.Registry, bus Dispatcher, o Optio
 	}
 	for _, name := range names {
 		service, err := newService(s, name, byName[name])
-		s.services = append(s.services, service)
+		if service != nil {
+			s.services = append(s.services, service)
+		}
 		faults = append(faults, err)
 	}
 	if err := errors.Join(faults...); err != nil {

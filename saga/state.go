@@ -157,6 +157,7 @@ func (s *state) apply(e *entry) error {
 		s.parked, s.reason, s.changedAt = true, e.Reason, e.at
 	case typeEnded:
 		s.end(e)
+	case typeIdle:
 	case typeExpired:
 		s.expired = true
 	default:

@@ -10,6 +10,7 @@ import (
 
 	"lexigram.dev/events/event"
 	"lexigram.dev/events/saga"
+	"lexigram.dev/events/store"
 )
 
 // fulfilment is the saga of most tests: reserve, charge, then ship and notify in parallel, confirm.
@@ -234,14 +235,16 @@ func TestASignalIsAwaitedUntilItsDeadline(t *testing.T) {
 		l, log := newLedger(), memory(t)
 		set := newSet(t, log, slow(t), define(t, "approval", 1,
 			saga.Step[order]{Name: "ask", Action: l.does("ask"), Compensation: l.does("forget")},
-			saga.Step[order]{Name: "approve", Await: saga.Await[order]{Signal: "approved", Within: 48 * time.Hour,
+			saga.Step[order]{Name: "approve", Await: saga.Await[order]{
+				Signal: "approved", Within: 48 * time.Hour,
 				Receive: saga.Receiver(func(o *order, a approval) error {
 					if a.By == "" {
 						return errors.New("nobody has signed")
 					}
 					o.Item = a.By
 					return nil
-				})}},
+				}),
+			}},
 			saga.Step[order]{Name: "act", Action: l.does("act")},
 		))
 		run(t, set)
@@ -283,4 +286,153 @@ func TestASignalIsAwaitedUntilItsDeadline(t *testing.T) {
 			t.Errorf("effects: %s", l.list())
 		}
 	})
+}
+
+func TestADeadlineIsKeptWhateverElseHappens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := memory(t)
+		set := newSet(t, log, slow(t), define(t, "two", 1,
+			saga.Step[order]{Name: "first", Await: saga.Await[order]{Signal: "a", Within: 10 * time.Hour}},
+			saga.Step[order]{Name: "second", Await: saga.Await[order]{Signal: "b"}},
+		))
+		run(t, set)
+		start(t, set, "two", "7", order{})
+		settled(t, log, "two", "7", saga.StatusWaiting)
+		control := set.Control()
+		err := errors.Join(
+			control.Signal(t.Context(), "two", "7", "b", nil, event.ID{}), // too early: it is kept
+			control.Suspend(t.Context(), "two", "7", "ann", "audit"),
+		)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour) //nolint:forbidigo // in a bubble
+		if d := detail(t, log, "two", "7"); d.Status != saga.StatusSuspended || d.Error != "suspended by ann: audit" {
+			t.Errorf("it is %s: %s", d.Status, d.Error)
+		}
+		if err := control.Resume(t.Context(), "two", "7", "ann"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(8 * time.Hour) //nolint:forbidigo // in a bubble
+		if d := detail(t, log, "two", "7"); d.Status != saga.StatusWaiting {
+			t.Errorf("after 9 h it is %s", d.Status)
+		}
+		time.Sleep(2 * time.Hour) //nolint:forbidigo // in a bubble
+		if d := detail(t, log, "two", "7"); d.Status != saga.StatusCompensated {
+			t.Errorf("after 11 h it is %s: %s", d.Status, story(d))
+		}
+	})
+}
+
+func TestOperatorsCancelAndCompensate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, log := newLedger(), memory(t)
+		set := newSet(t, log, slow(t), define(t, "wait", 1,
+			saga.Step[order]{Name: "a", Action: l.does("a"), Compensation: l.does("undo a")},
+			saga.Step[order]{Name: "b", Await: saga.Await[order]{Signal: "go"}},
+		))
+		run(t, set)
+		control := set.Control()
+		for _, id := range []string{"cancelled", "compensated"} {
+			start(t, set, "wait", id, order{})
+			settled(t, log, "wait", id, saga.StatusWaiting)
+		}
+		err := errors.Join(
+			control.Cancel(t.Context(), "wait", "cancelled", "ann", "a mistake"),
+			control.Compensate(t.Context(), "wait", "compensated", "ann", ""),
+		)
+		if err != nil {
+			t.Fatal(err)
+		}
+		settled(t, log, "wait", "compensated", saga.StatusCompensated)
+		settled(t, log, "wait", "cancelled", saga.StatusCancelled)
+		if l.list() != "a a undo a" {
+			t.Errorf("effects: %s", l.list())
+		}
+		if err := control.Retry(t.Context(), "wait", "cancelled", ""); !errors.Is(err, saga.ErrEnded) {
+			t.Errorf("retry what was cancelled: %v", err)
+		}
+		time.Sleep(25 * time.Hour) //nolint:forbidigo // in a bubble
+		if left := indexOf(t, log, "wait"); len(left) > 0 {
+			t.Errorf("after the retention the index has %v", left)
+		}
+		if err := set.Start(t.Context(), "wait", "cancelled", order{}, saga.StartOptions{}); !errors.Is(err, saga.ErrExists) {
+			t.Errorf("an id that was used: %v", err)
+		}
+	})
+}
+
+func TestAnInstanceKeepsItsVersionAndIsParkedWithoutIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, log := newLedger(), memory(t)
+		old := define(t, "versions", 1,
+			saga.Step[order]{Name: "wait", Await: saga.Await[order]{Signal: "go"}}, saga.Step[order]{Name: "old", Action: l.does("old")})
+		changed := define(t, "versions", 2, saga.Step[order]{Name: "new", Action: l.does("new")})
+		first := newSet(t, log, brief(t), old)
+		stop := run(t, first)
+		start(t, first, "versions", "1", order{})
+		settled(t, log, "versions", "1", saga.StatusWaiting)
+		stop()
+		second := newSet(t, log, brief(t), changed)
+		stop = run(t, second)
+		start(t, second, "versions", "2", order{})
+		settled(t, log, "versions", "2", saga.StatusCompleted)
+		if err := second.Control().Signal(t.Context(), "versions", "1", "go", nil, event.ID{}); err != nil {
+			t.Fatal(err)
+		}
+		if d := settled(t, log, "versions", "1", saga.StatusParked); !strings.Contains(d.Error, "no version 1 of saga versions; it has [2]") {
+			t.Errorf("parked: %s", d.Error)
+		}
+		indexed(t, log, saga.Filter{Saga: "versions", Status: saga.StatusParked}, 1)
+		stop()
+		run(t, newSet(t, log, brief(t), old, changed))
+		settled(t, log, "versions", "1", saga.StatusCompleted)
+		if l.list() != "new old" {
+			t.Errorf("effects: %s", l.list())
+		}
+	})
+}
+
+func TestFaultyDefinitionsAreRefusedWithNames(t *testing.T) {
+	do := func(context.Context, *order) error { return nil }
+	always := []saga.Jump[order]{{To: "a"}}
+	for phrase, steps := range map[string][]saga.Step[order]{
+		`there are no steps`:                         {},
+		`step "a": there are two of that name`:       {{Name: "a", Action: do}, {Name: "a", Action: do}},
+		`step "b": is in a cycle without an exit`:    {{Name: "a", Action: do}, {Name: "b", Action: do, Next: always}},
+		`step "a": has a compensation, but no`:       {{Name: "a", Await: saga.Await[order]{Signal: "s"}, Compensation: do}},
+		`step "a": goes on with "c", which is no`:    {{Name: "a", Action: do, Next: []saga.Jump[order]{{To: "c"}}}},
+		`step "a": needs exactly one of`:             {{Name: "a"}},
+		`step "b": is one of a parallel group`:       {{Name: "a", Parallel: []saga.Step[order]{{Name: "b", Action: do, OnFailure: "a"}}}},
+		`step "a": goes on with "z" when it fails`:   {{Name: "a", Action: do, OnFailure: "z"}},
+		`step "": name: must not be empty`:           {{Action: do}},
+		`step "a": awaits a signal without a name`:   {{Name: "a", Action: do, Await: saga.Await[order]{Within: time.Hour}}},
+		`step "a": the timeout must not be negative`: {{Name: "a", Action: do, Timeout: -1}},
+	} {
+		if _, err := saga.Define("faulty", 1, steps...); !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), phrase) {
+			t.Errorf("want %q, got %v", phrase, err)
+		}
+	}
+	if _, err := saga.Define[chan int]("a-b", 0); err == nil || !strings.Contains(err.Error(), "chan int cannot be encoded") || !strings.Contains(err.Error(), `must not contain "-"`) {
+		t.Errorf("got %v", err)
+	}
+	log := memory(t)
+	d := define(t, "known", 1, saga.Step[order]{Name: "a", Action: do})
+	if _, err := saga.NewSet(log, saga.Options{}, d, d); err == nil || !strings.Contains(err.Error(), "saga known: there are two of version 1") {
+		t.Errorf("got %v", err)
+	}
+	set := newSet(t, log, saga.Options{}, d)
+	for want, err := range map[error]error{
+		saga.ErrUnknown:  set.Start(t.Context(), "other", "1", order{}, saga.StartOptions{}),
+		store.ErrInvalid: set.Start(t.Context(), "known", "1", make(chan int), saga.StartOptions{}),
+	} {
+		if !errors.Is(err, want) {
+			t.Errorf("want %v, got %v", want, err)
+		}
+	}
+	start(t, set, "known", "1", order{Item: "x"})
+	start(t, set, "known", "1", order{Item: "x"}) // once more is fine
+	if err := set.Start(t.Context(), "known", "1", order{Item: "y"}, saga.StartOptions{}); !errors.Is(err, saga.ErrExists) {
+		t.Errorf("other data: %v", err)
+	}
 }

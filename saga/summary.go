@@ -18,7 +18,8 @@ func (s *state) summarize(now time.Time, urgent bool) summary {
 	switch {
 	case s.expired:
 		return summary{}
-	case s.phase == phaseEnded || s.phase == phaseNone:
+	case s.phase == phaseNone:
+	case s.phase == phaseEnded:
 		sum.Due = s.expiry()
 	case s.suspended || s.parked || s.failed():
 	case urgent:
@@ -41,6 +42,8 @@ func (s *state) currentStatus() Status {
 		return s.status
 	case s.phase == phaseCompensating:
 		return StatusCompensating
+	case s.style == styleSteps && s.stage == "":
+		return StatusRunning // the first step is about to begin
 	}
 	for _, t := range s.tasks {
 		if t.open() && t.kind != taskSignal {
@@ -50,23 +53,19 @@ func (s *state) currentStatus() Status {
 	return StatusWaiting
 }
 
-// expiry is when the stream of an instance that has ended, or has never begun, is to be deleted.
+// expiry is when the stream of an instance that has ended is to be deleted; 0: never.
 func (s *state) expiry() int64 {
-	since := s.changedAt
-	if s.phase == phaseNone {
-		since = s.startedAt
-	}
 	if s.retention < 0 {
 		return 0
 	}
-	return since.Add(s.retention).UnixMicro()
+	return s.changedAt.Add(s.retention).UnixMicro()
 }
 
 // due is when something is to be done next: dueNow where it is at work, 0 where it waits for no time.
 func (s *state) due(now time.Time) int64 {
 	next := s.wake()
 	switch {
-	case next.IsZero() && s.atWork():
+	case s.finish, next.IsZero() && s.atWork():
 		return dueNow
 	case next.IsZero():
 		return 0
