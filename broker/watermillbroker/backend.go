@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -29,7 +30,8 @@ type Options struct {
 
 	// Subscriber makes the subscriber of one member of a consumer group. How a group is named is up to the adapter:
 	// pass the name on in its configuration. An adapter without groups gives each member all messages, so there may be
-	// one member in each group only. The Backend closes what it gets. Required.
+	// one member in each group only. The Backend closes what it gets, at the end of the member, or together with
+	// the Publisher where it is the same. Required.
 	Subscriber func(ctx context.Context, group string) (message.Subscriber, error)
 
 	// Declare makes a group known, so that the topic's messages are kept for it from now on. Defaults to what the
@@ -183,7 +185,7 @@ func (b *Backend) Declare(ctx context.Context, g broker.Group) (err error) {
 		if err != nil {
 			return b.translate(ctx, err)
 		}
-		defer func() { err = errors.Join(err, s.Close()) }()
+		defer func() { err = errors.Join(err, b.closeSubscriber(s)) }()
 		initializer, ok := s.(message.SubscribeInitializer)
 		if !ok {
 			return nil
@@ -194,6 +196,18 @@ func (b *Backend) Declare(ctx context.Context, g broker.Group) (err error) {
 		if err := declare(ctx, topic, g.Name); err != nil {
 			return b.translate(ctx, err)
 		}
+	}
+	return nil
+}
+
+// closeSubscriber closes a subscriber that is not the Publisher too.
+func (b *Backend) closeSubscriber(s message.Subscriber) error {
+	t := reflect.TypeOf(s)
+	if t == reflect.TypeOf(b.o.Publisher) && t.Comparable() && any(s) == any(b.o.Publisher) {
+		return nil
+	}
+	if err := s.Close(); err != nil {
+		return fmt.Errorf("close the subscriber: %w", err)
 	}
 	return nil
 }

@@ -106,6 +106,9 @@ func (s *stream) over() error {
 	select {
 	case <-s.backend.closed:
 		return broker.ErrClosed
+	default:
+	}
+	select {
 	case <-s.gone:
 		return fmt.Errorf("%w: the stream is closed", broker.ErrUnavailable)
 	default:
@@ -214,8 +217,5 @@ func (s *stream) leave() error {
 	}
 	s.held = nil
 	s.mu.Unlock()
-	if err := s.subscriber.Close(); err != nil {
-		return fmt.Errorf("close the subscriber: %w", err)
-	}
-	return nil
+	return s.backend.closeSubscriber(s.subscriber)
 }
