@@ -39,7 +39,7 @@ func (s *stream) ask(eager bool) {
 	if free <= 0 || len(ready) == 0 {
 		return
 	}
-	if s.prefetch < 2*sources {
+	if s.prefetch < 2*len(s.sources) { // also those it may yet take
 		s.askInTurn(ready, free)
 		return
 	}
@@ -70,7 +70,7 @@ func (s *stream) isMorsel(n int, src *source, sharing int) bool {
 
 // askInTurn asks one source at a time for what is there. When none had anything, they are tried again after a pause.
 func (s *stream) askInTurn(ready []*source, free int) {
-	if s.outstanding > 0 || s.polling {
+	if s.outstanding > 0 || s.polling || s.takes > 0 { // what a former holder has left comes first
 		return
 	}
 	if s.turn >= len(ready) {
@@ -84,7 +84,17 @@ func (s *stream) askInTurn(ready []*source, free int) {
 	}
 	src := ready[s.turn]
 	s.turn++
-	src.request(free, false)
+	if src.request(free, false); src.want > 0 {
+		s.answered = make(chan struct{})
+	}
+}
+
+// less notes that n messages less are asked for. The lock is held.
+func (s *stream) less(n int) {
+	if s.outstanding -= n; s.outstanding == 0 && s.answered != nil {
+		close(s.answered)
+		s.answered = nil
+	}
 }
 
 // poll asks again after the pause.

@@ -27,7 +27,7 @@ type membership struct {
 	renewed atomic.Int64 // when the ledger had us last, in ns since the stream began; 0: never
 	shape   atomic.Pointer[ledger]
 
-	observer *observer // the keeper's own, as all that follows
+	observer *observer      // the keeper's own, as all that follows
 	given    map[int]string // partitions to be given up with the next change of the ledger, by the name of their drift
 }
 
@@ -112,6 +112,7 @@ func (m *membership) keep(ctx context.Context) error {
 	for _, p := range taken {
 		m.source(p).state = taking
 	}
+	m.s.takes += len(taken)
 	m.s.mu.Unlock()
 	if err := m.take(ctx, taken); err != nil {
 		return err
@@ -167,14 +168,15 @@ func (m *membership) take(ctx context.Context, partitions []int) error {
 		taking.Go(func() { errs[i] = m.source(p).take(ctx) })
 	}
 	taking.Wait()
+	m.s.mu.Lock()
+	m.s.takes -= len(partitions)
+	m.s.ask(false)
+	m.s.mu.Unlock()
 	for _, err := range errs {
 		if err != nil {
 			return translate(ctx, err)
 		}
 	}
-	m.s.mu.Lock()
-	defer m.s.mu.Unlock()
-	m.s.ask(false)
 	return nil
 }
 

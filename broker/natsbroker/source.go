@@ -96,7 +96,7 @@ func (src *source) endAsking(ctx context.Context) {
 
 // noWant forgets what was asked for. The lock is held.
 func (src *source) noWant() {
-	src.s.outstanding -= src.want
+	src.s.less(src.want)
 	src.want = 0
 }
 
@@ -116,7 +116,7 @@ func (src *source) receive(m *nats.Msg) {
 	defer s.mu.Unlock()
 	if src.want > 0 {
 		src.want--
-		s.outstanding--
+		s.less(1)
 	}
 	src.pending = meta.NumPending
 	if src.partition != anyPartition {
@@ -209,6 +209,16 @@ func (src *source) take(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	src.last, src.pending, src.complete = info.Delivered.Consumer, info.NumPending, make(chan struct{}, 1)
+	answered := s.answered
+	s.mu.Unlock()
+	if answered != nil { // the room that was asked for elsewhere is needed now
+		select {
+		case <-answered:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	s.mu.Lock()
 	if info.NumAckPending > 0 {
 		src.request(info.NumAckPending, false)
 	}

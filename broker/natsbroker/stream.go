@@ -37,6 +37,8 @@ type stream struct {
 	held        map[uint64]*token // by place in the stream: given out, or about to be
 	queue       []*token          // to be given out, oldest first
 	outstanding int               // messages asked for that have not come
+	takes       int               // sources in state taking
+	answered    chan struct{}     // closed when the source whose turn it is has answered; nil: none is asked
 	turn        int               // of the sources, where the prefetch is too small to ask all at once
 	found       bool              // something has come in this round of turns
 	pause       time.Duration     // after a round in vain
