@@ -4,31 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/netfault"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/pgstore"
 )
 
 // proxy stands between the store and the server, and can fail as networks and servers do.
 type proxy struct {
-	url      string // of the server, through the proxy
-	target   string
-	listener net.Listener
-	down     atomic.Bool  // connections are closed as soon as they are made
-	refused  atomic.Int64 // how many were
-	swallow  atomic.Bool  // what the server answers is lost
-
-	mu    sync.Mutex
-	conns map[net.Conn]bool
-	wg    sync.WaitGroup
+	*netfault.Proxy
+	url string // of the server, through the proxy
 }
 
 func newProxy(t *testing.T, dsn string) *proxy {
@@ -37,72 +28,13 @@ func newProxy(t *testing.T, dsn string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	p, err := netfault.Start(u.Host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{target: u.Host, listener: listener, conns: map[net.Conn]bool{}}
-	u.Host = listener.Addr().String()
-	p.url = u.String()
-	p.wg.Go(p.accept)
-	t.Cleanup(func() {
-		p.down.Store(true)
-		_ = listener.Close()
-		p.cut()
-		p.wg.Wait()
-	})
-	return p
-}
-
-func (p *proxy) accept() {
-	for {
-		client, err := p.listener.Accept()
-		if err != nil {
-			return
-		}
-		if p.down.Load() {
-			p.refused.Add(1)
-			_ = client.Close()
-			continue
-		}
-		server, err := net.Dial("tcp", p.target)
-		if err != nil {
-			_ = client.Close()
-			continue
-		}
-		p.mu.Lock()
-		p.conns[client], p.conns[server] = true, true
-		p.mu.Unlock()
-		p.wg.Go(func() { p.carry(client, server, false) })
-		p.wg.Go(func() { p.carry(server, client, true) })
-	}
-}
-
-func (p *proxy) carry(from, to net.Conn, answers bool) {
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buf)
-		if n > 0 && !(answers && p.swallow.Load()) {
-			if _, err := to.Write(buf[:n]); err != nil {
-				break
-			}
-		}
-		if err != nil {
-			break
-		}
-	}
-	_ = from.Close()
-	_ = to.Close()
-}
-
-// cut ends all connections.
-func (p *proxy) cut() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for c := range p.conns {
-		_ = c.Close()
-	}
-	clear(p.conns)
+	t.Cleanup(p.Close)
+	u.Host = p.Addr()
+	return &proxy{Proxy: p, url: u.String()}
 }
 
 func eventually(t *testing.T, what string, holds func() bool) {
@@ -122,8 +54,8 @@ func TestAppendsWaitForAServerThatComesBack(t *testing.T) {
 		p := newProxy(t, dsn)
 		s := store.New(open(t, p.url, pgstore.Options{Schema: newSchema(t, dsn), AppendMode: mode}), store.Options{})
 		mustAppend(t, s, "a-1", 1)
-		p.down.Store(true)
-		p.cut()
+		p.Refuse(true)
+		p.Cut()
 		const writers = 8
 		var wg sync.WaitGroup
 		for w := range writers {
@@ -133,8 +65,8 @@ func TestAppendsWaitForAServerThatComesBack(t *testing.T) {
 				}
 			})
 		}
-		eventually(t, "several attempts to connect", func() bool { return p.refused.Load() >= 3 })
-		p.down.Store(false)
+		eventually(t, "several attempts to connect", func() bool { return p.Refused() >= 3 })
+		p.Refuse(false)
 		wg.Wait()
 		s = store.New(open(t, p.url, pgstore.Options{Schema: schemaOf(t, s)}), store.Options{})
 		if n := checkGapless(t, s); n != writers+1 {
@@ -173,7 +105,7 @@ func TestALostAnswerOfACommitIsFoundOut(t *testing.T) {
 				done <- err
 			}()
 			<-hold.reached
-			p.swallow.Store(true) // the server commits, its answer is lost
+			p.Swallow(true) // the server commits, its answer is lost
 			hold.resume()
 			eventually(t, "the commit", func() bool {
 				head, err := direct.Head(t.Context())
@@ -182,8 +114,8 @@ func TestALostAnswerOfACommitIsFoundOut(t *testing.T) {
 				}
 				return int(head) == 2+n
 			})
-			p.swallow.Store(false)
-			p.cut()
+			p.Swallow(false)
+			p.Cut()
 			if err := <-done; err != nil || res.Duplicate || res.Version() != event.Version(2+n) || res.First != 3 {
 				t.Errorf("%d events: got %+v, %v", n, res, err)
 			}
@@ -200,8 +132,8 @@ func TestAppendsGiveUpOnAServerThatStaysAway(t *testing.T) {
 		p := newProxy(t, dsn)
 		s := store.New(open(t, p.url, pgstore.Options{Schema: newSchema(t, dsn), AppendMode: mode, ReconnectFor: 50 * time.Millisecond}), store.Options{})
 		mustAppend(t, s, "a-1", 1)
-		p.down.Store(true)
-		p.cut()
+		p.Refuse(true)
+		p.Cut()
 		for range 2 {
 			if _, err := s.Append(t.Context(), "a-1", store.Any(), pending(1)...); !errors.Is(err, store.ErrUnavailable) {
 				t.Errorf("got %v, want ErrUnavailable", err)
@@ -215,7 +147,7 @@ func TestAppendsGiveUpOnAServerThatStaysAway(t *testing.T) {
 		if _, err := s.Append(ctx, "a-1", store.Any(), pending(1)...); err == nil {
 			t.Error("an append succeeded without a server")
 		}
-		p.down.Store(false)
+		p.Refuse(false)
 		eventually(t, "an append after the server is back", func() bool {
 			_, err := s.Append(t.Context(), "a-1", store.Any(), pending(1)...)
 			return err == nil
@@ -229,14 +161,14 @@ func TestCloseDoesNotWaitForAServerThatStaysAway(t *testing.T) {
 		p := newProxy(t, dsn)
 		s := store.New(open(t, p.url, pgstore.Options{Schema: newSchema(t, dsn), AppendMode: mode, ReconnectFor: time.Hour}), store.Options{})
 		mustAppend(t, s, "a-1", 1)
-		p.down.Store(true)
-		p.cut()
+		p.Refuse(true)
+		p.Cut()
 		failed := make(chan error, 1)
 		go func() {
 			_, err := s.Append(t.Context(), "a-1", store.Any(), pending(1)...)
 			failed <- err
 		}()
-		eventually(t, "an attempt to connect", func() bool { return p.refused.Load() >= 2 })
+		eventually(t, "an attempt to connect", func() bool { return p.Refused() >= 2 })
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}

@@ -22,7 +22,7 @@ func TestALostAnswerOfAnAppendIsFoundOut(t *testing.T) {
 			s := store.New(open(t, p.url, redisstore.Options{Name: name}), store.Options{})
 			direct := store.New(open(t, url, redisstore.Options{Name: name}), store.Options{})
 			mustAppend(t, s, "a-1", 2)
-			p.swallow.Store(true) // the server appends, its answer is lost
+			p.Swallow(true) // the server appends, its answer is lost
 			done := make(chan error, 1)
 			var res store.Result
 			go func() {
@@ -39,8 +39,8 @@ func TestALostAnswerOfAnAppendIsFoundOut(t *testing.T) {
 				t.Fatalf("the append was answered without an answer: %v", err)
 			default:
 			}
-			p.swallow.Store(false)
-			p.cut()
+			p.Swallow(false)
+			p.Cut()
 			if err := <-done; err != nil || res.Duplicate || res.Version() != event.Version(2+n) || res.First != 3 {
 				t.Errorf("%d events, %s: got %+v, %v", n, what, res, err)
 			}
@@ -65,7 +65,7 @@ func TestALostAppendIsSentAgain(t *testing.T) {
 		for {
 			select {
 			case <-tick.C:
-				p.cut()
+				p.Cut()
 			case <-stop:
 				return
 			}
@@ -95,8 +95,8 @@ func TestAppendsWaitForAServerThatComesBack(t *testing.T) {
 	p := newProxy(t, url)
 	s := store.New(open(t, p.url, redisstore.Options{Name: newName(t, url)}), store.Options{})
 	mustAppend(t, s, "a-1", 1)
-	p.down.Store(true)
-	p.cut()
+	p.Refuse(true)
+	p.Cut()
 	const writers = 8
 	var wg sync.WaitGroup
 	for w := range writers {
@@ -106,8 +106,8 @@ func TestAppendsWaitForAServerThatComesBack(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "several attempts to connect", func() bool { return p.refused.Load() >= 3 })
-	p.down.Store(false)
+	eventually(t, "several attempts to connect", func() bool { return p.Refused() >= 3 })
+	p.Refuse(false)
 	wg.Wait()
 	if _, n := checkLog(t, s); n != writers+1 {
 		t.Errorf("the log has %d events, want %d", n, writers+1)
@@ -119,8 +119,8 @@ func TestAppendsGiveUpOnAServerThatStaysAway(t *testing.T) {
 	p := newProxy(t, url)
 	s := store.New(open(t, p.url, redisstore.Options{Name: newName(t, url), ReconnectFor: 50 * time.Millisecond}), store.Options{})
 	mustAppend(t, s, "a-1", 1)
-	p.down.Store(true)
-	p.cut()
+	p.Refuse(true)
+	p.Cut()
 	for range 2 {
 		if _, err := s.Append(t.Context(), "a-1", store.Any(), pending(1)...); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("got %v, want ErrUnavailable", err)
@@ -129,7 +129,7 @@ func TestAppendsGiveUpOnAServerThatStaysAway(t *testing.T) {
 	if _, err := s.Head(t.Context()); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("head: got %v, want ErrUnavailable", err)
 	}
-	p.down.Store(false)
+	p.Refuse(false)
 	eventually(t, "an append after the server is back", func() bool {
 		_, err := s.Append(t.Context(), "a-1", store.Any(), pending(1)...)
 		return err == nil
@@ -141,14 +141,14 @@ func TestCloseDoesNotWaitForAServerThatStaysAway(t *testing.T) {
 	p := newProxy(t, url)
 	s := store.New(open(t, p.url, redisstore.Options{Name: newName(t, url), ReconnectFor: time.Hour}), store.Options{})
 	mustAppend(t, s, "a-1", 1)
-	p.down.Store(true)
-	p.cut()
+	p.Refuse(true)
+	p.Cut()
 	failed := make(chan error, 1)
 	go func() {
 		_, err := s.Append(t.Context(), "a-1", store.Any(), pending(1)...)
 		failed <- err
 	}()
-	eventually(t, "an attempt to connect", func() bool { return p.refused.Load() >= 2 })
+	eventually(t, "an attempt to connect", func() bool { return p.Refused() >= 2 })
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
@@ -162,7 +162,7 @@ func TestACallEndsWithItsContextAlthoughTheServerIsSilent(t *testing.T) {
 	p := newProxy(t, url)
 	s := store.New(open(t, p.url, redisstore.Options{Name: newName(t, url)}), store.Options{})
 	mustAppend(t, s, "a-1", 1)
-	p.swallow.Store(true)
+	p.Swallow(true)
 	for what, call := range map[string]func(ctx context.Context) error{
 		"head":  func(ctx context.Context) error { _, err := s.Head(ctx); return err },
 		"get":   func(ctx context.Context) error { _, err := s.Get(ctx, "b", "k"); return err },
@@ -190,6 +190,6 @@ func TestACallEndsWithItsContextAlthoughTheServerIsSilent(t *testing.T) {
 		timer.Stop()
 		cancel()
 	}
-	p.swallow.Store(false)
-	p.cut()
+	p.Swallow(false)
+	p.Cut()
 }
