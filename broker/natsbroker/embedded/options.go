@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nuid"
 
 	"lexigram.dev/events/broker"
 )
@@ -23,7 +24,8 @@ type Options struct {
 	Name string
 
 	// Listen is where clients of other processes connect, "host:port"; port 0: any that is free, see Server.URL. Defaults
-	// to "": only this process can connect.
+	// to "": only this process can connect. A server of a cluster listens in any case; without Listen it is a port of the
+	// loopback, with a password that nobody is told unless User is given.
 	Listen string
 
 	// Cluster is the name of the cluster, the same on all its servers. Defaults to "lexigram" where there are routes.
@@ -104,6 +106,12 @@ func (o Options) server() (*server.Options, error) {
 	}
 	address("listen address", o.Listen, &so.Host, &so.Port)
 	address("cluster address", o.ClusterListen, &so.Cluster.Host, &so.Cluster.Port)
+	if len(o.Routes) > 0 && o.Listen == "" { // a server that does not listen makes no routes
+		so.DontListen, so.Host, so.Port = false, "127.0.0.1", server.RANDOM_PORT
+		if o.User == "" {
+			so.Username, so.Password = "embedded", nuid.Next()+nuid.Next()
+		}
+	}
 	so.Cluster.Name = o.Cluster
 	so.Cluster.Username, so.Cluster.Password = o.User, o.Password
 	for _, route := range o.Routes {

@@ -17,6 +17,7 @@ import (
 type Server struct {
 	o      Options
 	server *server.Server
+	login  []nats.Option
 	close  sync.Once
 }
 
@@ -38,7 +39,11 @@ func Start(o Options) (*Server, error) {
 		s.WaitForShutdown()
 		return nil, fmt.Errorf("start an embedded NATS server: %w: not ready within %v; the log says why", broker.ErrUnavailable, o.ReadyTimeout)
 	}
-	return &Server{o: o, server: s}, nil
+	started := &Server{o: o, server: s}
+	if so.Username != "" {
+		started.login = append(started.login, nats.UserInfo(so.Username, so.Password))
+	}
+	return started, nil
 }
 
 // Open opens a broker on the server, over a connection inside of the process. SyncAlways is the server's own.
@@ -52,11 +57,7 @@ func (s *Server) Open(ctx context.Context, o natsbroker.Options) (*natsbroker.Ba
 func (s *Server) Connect() (*nats.Conn, error) { return nats.Connect("", s.client()...) }
 
 func (s *Server) client() []nats.Option {
-	options := []nats.Option{nats.InProcessServer(s.server)}
-	if s.o.User != "" {
-		options = append(options, nats.UserInfo(s.o.User, s.o.Password))
-	}
-	return options
+	return append([]nats.Option{nats.InProcessServer(s.server)}, s.login...)
 }
 
 // URL is where clients of other processes connect, without user and password; "" where Options.Listen is.
