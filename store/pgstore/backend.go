@@ -73,7 +73,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Backend, error) {
 }
 
 // New makes a Backend over a pool of the user's, which Close leaves open. It does no I/O: the schema is checked at the
-// first use, and beside the pool it opens up to two connections with the pool's configuration, when they are needed.
+// first use, and beside the pool it opens up to three connections with the pool's configuration, when they are needed.
 func New(pool *pgxpool.Pool, o Options) (*Backend, error) {
 	o = o.withDefaults()
 	if err := o.validate(); err != nil {

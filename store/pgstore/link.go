@@ -30,6 +30,19 @@ const largeBuffer = 1 << 20
 
 // newLink connects and starts reading.
 func (w *writer) newLink(ctx context.Context) (*link, error) {
+	l, err := w.dialLink(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l.inflight = make(chan *batch, 2) // the depth of the queue: sending to it never blocks
+	l.done = make(chan struct{})
+	w.versions.forget()
+	go l.read(ctx, w)
+	return l, nil
+}
+
+// dialLink connects and prepares the statements.
+func (w *writer) dialLink(ctx context.Context) (*link, error) {
 	conn, err := w.dial(ctx)
 	if err != nil {
 		return nil, err
@@ -47,16 +60,7 @@ func (w *writer) newLink(ctx context.Context) (*link, error) {
 		_ = conn.Close(ctx)
 		return nil, w.explain(ctx, err)
 	}
-	l := &link{
-		conn:     conn,
-		net:      conn.PgConn().Conn(),
-		frontend: conn.PgConn().Frontend(),
-		inflight: make(chan *batch, 2), // the depth of the queue: sending to it never blocks
-		done:     make(chan struct{}),
-	}
-	w.versions.forget()
-	go l.read(ctx, w)
-	return l, nil
+	return &link{conn: conn, net: conn.PgConn().Conn(), frontend: conn.PgConn().Frontend()}, nil
 }
 
 // send sends a batch that is held. The reader answers for it, whatever happens here.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,11 +23,13 @@ type writer struct {
 	versions *versions
 
 	start sync.Once
-	give  context.CancelFunc // gives up what is on its way
+	life  context.Context    // ends when what is on its way is given up
+	give  context.CancelFunc // ends it
 	done  chan struct{}      // closed when the writer's goroutine has ended
 
 	link     *link // of the writer's goroutine; nil: not connected
-	answered bool  // of the writer's goroutine: the server was reached once
+	lone     lone
+	answered atomic.Bool // the server was reached once
 
 	lostMu sync.Mutex
 	lostAt time.Time // when the server was lost; zero: it is there, or never was
@@ -40,23 +43,35 @@ func newWriter(b *Backend) *writer {
 	if b.options.AppendMode == Function {
 		depth = 1
 	}
-	return &writer{
+	w := &writer{
 		Backend:  b,
 		mode:     b.options.AppendMode,
 		queue:    groupcommit.New(groupcommit.Options{Depth: depth, Independent: true}),
 		versions: newVersions(rememberedStreams),
 		done:     make(chan struct{}),
 	}
+	w.lone.writer = w
+	return w
 }
 
-// submit appends through the group. The goroutines start with the first append.
+// submit appends through the group, or alone where nobody else appends. The goroutines start with the first append.
 func (w *writer) submit(ctx context.Context, c store.Commit) (store.Result, error) {
 	w.start.Do(func() {
-		var life context.Context
-		life, w.give = context.WithCancel(context.Background())
-		go w.run(life)
+		w.life, w.give = context.WithCancel(context.Background())
+		go w.run(w.life)
 	})
-	return w.queue.Submit(ctx, c)
+	if !w.lone.suits(&c) || !w.queue.TryAlone() {
+		return w.queue.Submit(ctx, c)
+	}
+	result, done, sent, err := w.lone.append(ctx, &c)
+	if done {
+		return result, err
+	}
+	result, err = w.queue.Submit(ctx, c)
+	if sent {
+		result.Duplicate = false // it was this append that stored it
+	}
+	return result, err
 }
 
 // close lets what is queued finish, for some time, and ends the goroutines.
@@ -75,7 +90,10 @@ func (w *writer) close(patience time.Duration) {
 
 func (w *writer) run(ctx context.Context) {
 	defer close(w.done)
-	defer func() { w.unlink() }()
+	defer func() {
+		w.unlink()
+		w.lone.close()
+	}()
 	for {
 		from, ok := w.queue.Next()
 		if !ok {
@@ -112,11 +130,12 @@ func (w *writer) connect(ctx context.Context) error {
 	for try := 0; ; try++ {
 		l, err := w.newLink(ctx)
 		if err == nil {
-			w.link, w.answered = l, true
+			w.link = l
+			w.answered.Store(true)
 			w.found()
 			return nil
 		}
-		if !w.answered || !w.wait(ctx, try, err) {
+		if !w.answered.Load() || !w.wait(ctx, try, err) {
 			return &kindError{kind: store.ErrUnavailable, err: fmt.Errorf("nothing was stored: %w", err)}
 		}
 	}
@@ -173,6 +192,13 @@ func (w *writer) found() {
 	w.lostMu.Lock()
 	defer w.lostMu.Unlock()
 	w.lostAt = time.Time{}
+}
+
+// reached reports whether the server was there when it was last asked for something.
+func (w *writer) reached() bool {
+	w.lostMu.Lock()
+	defer w.lostMu.Unlock()
+	return w.answered.Load() && w.lostAt.IsZero()
 }
 
 // wait waits before the next attempt to reach the server; false: do not try again.

@@ -65,7 +65,8 @@ type Queue struct {
 	events  int // of pending
 	closed  bool
 
-	inflight         int // batches
+	alone            bool // a caller appends without the queue; see TryAlone
+	inflight         int  // batches
 	inflightRequests int
 	waiting          bool // the writer waits until there are so many pending requests, with so many events
 	need, needEvents int
@@ -108,6 +109,9 @@ func (q *Queue) Submit(ctx context.Context, c store.Commit) (store.Result, error
 		q.mu.Unlock()
 		return store.Result{}, store.ErrClosed
 	}
+	if q.alone {
+		q.target = max(q.target, 2) // two callers at once: their next ones are worth waiting for
+	}
 	q.pending = append(q.pending, r)
 	q.events += r.events
 	wake := q.waiting && len(q.pending) >= q.need && q.events >= q.needEvents
@@ -145,7 +149,12 @@ func (q *Queue) leave(ctx context.Context, r *Request) (store.Result, error) {
 	if withdrawn {
 		return store.Result{}, ctx.Err()
 	}
-	return store.Result{}, fmt.Errorf("%w while the append was being committed: whether it was stored is unknown, append again with the same ids to find out", ctx.Err())
+	return store.Result{}, Left(ctx)
+}
+
+// Left is the error of a caller whose context has ended while its append was being written.
+func Left(ctx context.Context) error {
+	return fmt.Errorf("%w while the append was being committed: whether it was stored is unknown, append again with the same ids to find out", ctx.Err())
 }
 
 // Next waits for a batch that is worth sending and takes it out of the queue. It gives false when the queue is closed
@@ -171,7 +180,7 @@ func (q *Queue) await() {
 	q.deadline = time.Time{}
 	for {
 		switch {
-		case q.closed && (q.inflight == 0 || len(q.pending) > 0 && q.inflight < q.options.Depth):
+		case q.closed && (q.inflight == 0 && !q.alone || len(q.pending) > 0 && q.inflight < q.options.Depth):
 			return
 		case len(q.pending) == 0 || q.inflight >= q.options.Depth:
 			q.wait(1, 0)
