@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
@@ -21,21 +20,23 @@ type network struct {
 	faults atomic.Int64
 }
 
-// proxied gives the broker's URL by way of a proxy.
-func proxied(brokerURL string) (string, *network, error) {
-	u, err := url.Parse(brokerURL)
-	if err != nil {
-		return "", nil, errors.New("the broker's URL is not valid")
-	}
-	if strings.HasPrefix(u.Scheme, "kafka") || strings.Contains(u.Host, ",") || u.Port() == "" {
-		return brokerURL, nil, nil
+// through leads a task to its broker by way of a proxy, which nil stands for where the URL names several hosts.
+func (t *task) through() (*network, error) {
+	u, err := url.Parse(t.Broker)
+	if err != nil || strings.Contains(u.Host, ",") || u.Port() == "" {
+		return nil, nil
 	}
 	proxy, err := netfault.Start(u.Host)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	u.Host = proxy.Addr()
-	return u.String(), &network{proxy: proxy}, nil
+	if u.Scheme == "kafka" {
+		t.Proxy = proxy.Addr() // its clients are told the broker's own address
+	} else {
+		u.Host = proxy.Addr()
+		t.Broker = u.String()
+	}
+	return &network{proxy: proxy}, nil
 }
 
 // disturb makes faults until ctx ends, and leaves the network in order.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"lexigram.dev/events/broker"
+	"lexigram.dev/events/broker/kafkabroker"
 	"lexigram.dev/events/drivers"
 )
 
@@ -20,6 +22,7 @@ import (
 type task struct {
 	Role   string        `json:"role"` // "publisher", "consumer", "relay"
 	Broker string        `json:"broker"`
+	Proxy  string        `json:"proxy,omitempty"` // where connections go instead
 	Store  string        `json:"store,omitempty"`
 	Folder string        `json:"folder"` // of the ledgers
 	Name   string        `json:"name"`   // of the group and the topic
@@ -71,11 +74,30 @@ func settled(before int) bool {
 }
 
 func (t task) open(ctx context.Context) (*broker.Broker, error) {
-	backend, err := broker.OpenURL(ctx, t.Broker, drivers.Brokers())
+	var (
+		backend broker.Backend
+		err     error
+	)
+	if t.Proxy == "" {
+		backend, err = broker.OpenURL(ctx, t.Broker, drivers.Brokers())
+	} else {
+		backend, err = t.openKafka(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return broker.New(backend, broker.Options{}), nil
+}
+
+func (t task) openKafka(ctx context.Context) (broker.Backend, error) {
+	o, err := kafkabroker.ParseURL(t.Broker)
+	if err != nil {
+		return nil, err
+	}
+	o.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, t.Proxy)
+	}
+	return kafkabroker.Open(ctx, o)
 }
 
 // headers of our messages; the outbox has others of the same meaning.

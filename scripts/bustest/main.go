@@ -15,9 +15,9 @@
 //
 // The command of -restart is called once as it is, and once with --kill behind it; without one the broker is not
 // restarted. With -outbox, events are appended to the empty store that its URL names, and relay processes, which are
-// killed too, take the place of the publishers: what was handled must be the store's log. Kafka's clients are told the
-// broker's own address, so they do not go through the proxy. For brokers with leases choose short ones, so that what a
-// killed consumer held goes on soon: redis://host:6379/0?lease=2s.
+// killed too, take the place of the publishers: what was handled must be the store's log. For brokers with leases or
+// sessions choose short ones, so that what a killed consumer held goes on soon: redis://host:6379/0?lease=2s,
+// kafka://host:9092?session_timeout=3s. Where a URL names several hosts, there is no proxy.
 package main
 
 import (
