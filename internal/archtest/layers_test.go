@@ -18,9 +18,9 @@ var layers = [][]string{
 	{"store/internal/groupcommit", "deadletter", "internal/lease"}, // what the drivers share; what those above the store share (docs/decisions/0010)
 	{"store/memstore", "store/sqlitestore", "store/pgstore", "store/mongostore", "store/redisstore", "store/storetest", "aggregate", "command", "query", "subscription", "broker"}, // L3
 	{"internal/everystore", "store/sqlitestore/sqlitebaseline", "store/pgstore/pgbaseline", "store/mongostore/mongobaseline", "store/redisstore/redisbaseline"},                    // what a driver is measured against
-	{"broker/redisbroker/redisbaseline", "broker/rabbitbroker/rabbitbaseline", "broker/kafkabroker/kafkabaseline"},                                                                 // what brokers are measured against
-	{"broker/membroker", "broker/redisbroker", "broker/rabbitbroker", "broker/kafkabroker", "broker/watermillbroker", "broker/brokertest", "internal/cloudevents"},                                       // the drivers of the port; events as messages
-	{"aggregate/aggregatetest", "eventbus", "projection", "command/remote", "migrate"},                                                                                             // L4
+	{"broker/redisbroker/redisbaseline", "broker/rabbitbroker/rabbitbaseline", "broker/kafkabroker/kafkabaseline", "broker/natsbroker/natsbaseline"},                                                                 // what brokers are measured against
+	{"broker/membroker", "broker/redisbroker", "broker/rabbitbroker", "broker/kafkabroker", "broker/natsbroker", "broker/watermillbroker", "broker/brokertest", "internal/cloudevents"},                                       // the drivers of the port; events as messages
+	{"aggregate/aggregatetest", "eventbus", "projection", "saga", "command/remote", "migrate", "broker/natsbroker/embedded"},                                                                                             // L4
 	{"outbox"},                         // sends what eventbus receives
 	{"outbox/pgxoutbox", "middleware"}, // lets the outbox use pgx; what stands around all handlers
 	{"middleware/fieldtags", "middleware/breaker", "middleware/ratelimit", "middleware/querycache", "observe/promobserve", "observe/otelobserve"}, // its leaves, each with a library
@@ -51,6 +51,9 @@ var clients = map[string][]string{
 	"broker/redisbroker":                 {"github.com/redis/go-redis/v9"},
 	"broker/rabbitbroker":                {"github.com/rabbitmq/amqp091-go"},
 	"broker/kafkabroker":                 {"github.com/twmb/franz-go"},
+	"broker/natsbroker":                  {"github.com/nats-io/nats.go", "github.com/nats-io/nuid"},
+	"broker/natsbroker/natsbaseline":     {"github.com/nats-io/nats.go"},
+	"broker/natsbroker/embedded":         {"github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go", "github.com/nats-io/nuid"},
 	"internal/everystore":                {"go.mongodb.org/mongo-driver/v2", "github.com/redis/go-redis/v9"},
 	"cli":                                {"github.com/spf13/cobra", "github.com/schollz/progressbar/v3"},
 	"outbox/pgxoutbox":                   {"github.com/jackc/pgx/v5"},
@@ -86,6 +89,9 @@ var onlyFor = map[string][]string{
 	"broker/redisbroker":                 {"drivers"},
 	"broker/rabbitbroker":                {"drivers"},
 	"broker/kafkabroker":                 {"drivers"},
+	"broker/natsbroker":                  {"drivers", "broker/natsbroker/embedded"},
+	"broker/natsbroker/embedded":         {}, // it is for applications
+	"broker/natsbroker/natsbaseline":     {"drivers"},
 	"broker/brokertest":                  {},
 	"internal/everystore":                {},
 	"aggregate/aggregatetest":            {},
