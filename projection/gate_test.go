@@ -30,7 +30,7 @@ func (s *spy) holdUp(bucket string) (reached chan struct{}, letGo chan struct{},
 }
 
 func TestALateWriteToADroppedGenerationIsRefused(t *testing.T) {
-	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
+	everystore.Each(t, func(t *testing.T, open everystore.Opener) {
 		late := &spy{Backend: open()}
 		s := newShop(t, late)
 		p, docs := s.totals("totals", quick(t))
@@ -51,7 +51,7 @@ func TestALateWriteToADroppedGenerationIsRefused(t *testing.T) {
 }
 
 func TestALateWriteToTheLiveGenerationCannotOvertakeASwitch(t *testing.T) {
-	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
+	everystore.Each(t, func(t *testing.T, open everystore.Opener) {
 		late := &spy{Backend: open()}
 		s := newShop(t, late)
 		p, docs := s.totals("totals", quick(t))

@@ -17,7 +17,7 @@ import (
 )
 
 func TestDocumentsEqualAFoldOfTheLog(t *testing.T) {
-	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
+	everystore.Each(t, func(t *testing.T, open everystore.Opener) {
 		s := newShop(t, open())
 		s.fill(t, 50, 7)
 		p, docs := s.totals("totals", quick(t))
@@ -33,7 +33,7 @@ func TestDocumentsEqualAFoldOfTheLog(t *testing.T) {
 
 // An unknown outcome: the batch is stored, and the answer is lost.
 func TestEachEventCountsOnceWhenTheOutcomeOfACommitIsUnknown(t *testing.T) {
-	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
+	everystore.Each(t, func(t *testing.T, open everystore.Opener) {
 		lying := &spy{Backend: open()}
 		s := newShop(t, lying)
 		commits := 0
@@ -60,7 +60,7 @@ func TestEachEventCountsOnceWhenTheOutcomeOfACommitIsUnknown(t *testing.T) {
 }
 
 func TestAStaleOwnerCannotWrite(t *testing.T) {
-	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
+	everystore.Each(t, func(t *testing.T, open everystore.Opener) {
 		stalled := &spy{Backend: open()}
 		first, second := newShop(t, stalled), newShop(t, open())
 		frozen, thaw := make(chan struct{}), make(chan struct{})
@@ -108,7 +108,7 @@ func TestABatchThatChangesTooMuchIsSplit(t *testing.T) {
 }
 
 func TestDocumentsOutsideOfTheCacheAreReadAgain(t *testing.T) {
-	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
+	everystore.Each(t, func(t *testing.T, open everystore.Opener) {
 		s := newShop(t, open())
 		o := quick(t)
 		o.CacheDocuments, o.BatchEvents = 3, 4
@@ -124,7 +124,7 @@ func TestDocumentsOutsideOfTheCacheAreReadAgain(t *testing.T) {
 }
 
 func TestAPoisonedEventParksAndTheRestFlows(t *testing.T) {
-	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
+	everystore.Each(t, func(t *testing.T, open everystore.Opener) {
 		s := newShop(t, open())
 		o := quick(t)
 		o.DeadLetters = deadletter.New(s.Store, deadletter.Options{})

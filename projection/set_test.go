@@ -58,7 +58,7 @@ func TestFaultsOfASetAreReportedTogether(t *testing.T) {
 }
 
 func TestAProjectionHandlesAnEventAfterThoseItDependsOn(t *testing.T) {
-	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
+	everystore.Each(t, func(t *testing.T, open everystore.Opener) {
 		s := newShop(t, open())
 		o := quick(t)
 		o.BatchEvents = 1
@@ -149,7 +149,7 @@ func TestFoldMakesTheDocumentsOfOneStreamOnDemand(t *testing.T) {
 }
 
 func TestWithPartitionsADocumentBelongsToOneStream(t *testing.T) {
-	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
+	everystore.Each(t, func(t *testing.T, open everystore.Opener) {
 		s := newShop(t, open())
 		s.fill(t, 100, 16)
 		o := quick(t)

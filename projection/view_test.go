@@ -21,7 +21,7 @@ var tricky = []string{
 }
 
 func TestAnIndexKeepsTheOrderOfItsValues(t *testing.T) {
-	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
+	everystore.Each(t, func(t *testing.T, open everystore.Opener) {
 		s := newShop(t, open())
 		must(t, schema.Register[Named](s.registry, "order.named", schema.Options{}))
 		p := projection.New(s.Store, s.registry, "names", quick(t))

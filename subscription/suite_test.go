@@ -19,7 +19,7 @@ import (
 // What this file proves, it proves on each backend.
 
 func TestNothingIsLostOrDoubledBetweenCatchingUpAndFollowing(t *testing.T) {
-	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
+	everystore.Each(t, func(t *testing.T, open everystore.Opener) {
 		s := store.New(open(), store.Options{})
 		const writers, each = 16, 40
 		var writing sync.WaitGroup
@@ -92,7 +92,7 @@ func balanced(owners map[string]int) bool {
 }
 
 func TestAStaleOwnerThatWakesUpLateCannotWrite(t *testing.T) {
-	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
+	everystore.Each(t, func(t *testing.T, open everystore.Opener) {
 		s := store.New(open(), store.Options{})
 		last := appendTo(t, s, "a-1", "one", "two")
 		cut := &faulty{Backend: open()}
@@ -142,7 +142,7 @@ type process func(ctx context.Context, b *subscription.Batch) error
 func (p process) Process(ctx context.Context, b *subscription.Batch) error { return p(ctx, b) }
 
 func TestACrashedMembersPartitionIsTakenOver(t *testing.T) {
-	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
+	everystore.Each(t, func(t *testing.T, open everystore.Opener) {
 		s := store.New(open(), store.Options{})
 		last := appendTo(t, s, "a-1", "one")
 		cut := &faulty{Backend: open()}
@@ -201,7 +201,7 @@ func expectCounts(t *testing.T, s *store.Store, streams, want int) {
 }
 
 func TestACommitWhoseAnswerIsLostCountsOnce(t *testing.T) {
-	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
+	everystore.Each(t, func(t *testing.T, open everystore.Opener) {
 		s := store.New(open(), store.Options{})
 		lossy := &faulty{Backend: open()}
 		var n atomic.Int64
@@ -234,7 +234,7 @@ func TestACommitWhoseAnswerIsLostCountsOnce(t *testing.T) {
 }
 
 func TestACommitInATransactionThatIsUndoneIsUndone(t *testing.T) {
-	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
+	everystore.Each(t, func(t *testing.T, open everystore.Opener) {
 		b := open()
 		if _, ok := b.(store.Transactor); !ok {
 			t.Skip("the backend has no transactions")
@@ -266,7 +266,7 @@ func TestACommitInATransactionThatIsUndoneIsUndone(t *testing.T) {
 }
 
 func TestAnOutageInTheMiddleIsWaitedOut(t *testing.T) {
-	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
+	everystore.Each(t, func(t *testing.T, open everystore.Opener) {
 		s := store.New(open(), store.Options{})
 		f := &faulty{Backend: open()}
 		failing := store.New(f, store.Options{})
@@ -287,7 +287,7 @@ func TestAnOutageInTheMiddleIsWaitedOut(t *testing.T) {
 }
 
 func TestAResetOfARunningSubscriptionMakesItGoOnFromThere(t *testing.T) {
-	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
+	everystore.Each(t, func(t *testing.T, open everystore.Opener) {
 		s := store.New(open(), store.Options{})
 		var j journal
 		o := quick(t)
@@ -323,7 +323,7 @@ func TestAResetOfARunningSubscriptionMakesItGoOnFromThere(t *testing.T) {
 }
 
 func TestWaitForAlsoKnowsWhatOthersHandle(t *testing.T) {
-	everystore.Quick(t, func(t *testing.T, open everystore.Opener) {
+	everystore.Each(t, func(t *testing.T, open everystore.Opener) {
 		s := store.New(open(), store.Options{})
 		var j journal
 		release := make(chan struct{})

@@ -49,8 +49,8 @@ func Each[TB runner[TB]](tb TB, run func(tb TB, open Opener)) {
 	})
 }
 
-// Quick is Each without MongoDB: what stands for it in our tests (scripts/mongofake) does one command at a time, too slowly
-// for tests with short leases.
+// Quick is Each without MongoDB, for tests in which many partitions with short leases are renewed at once: what stands for it
+// in our tests (scripts/mongofake) does one command at a time, too slowly for them.
 func Quick[TB runner[TB]](tb TB, run func(tb TB, open Opener)) {
 	tb.Helper()
 	Main(tb, run)
