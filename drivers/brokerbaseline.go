@@ -6,6 +6,7 @@ import (
 
 	"lexigram.dev/events/admin"
 	"lexigram.dev/events/broker/kafkabroker/kafkabaseline"
+	"lexigram.dev/events/broker/natsbroker/natsbaseline"
 	"lexigram.dev/events/broker/rabbitbroker/rabbitbaseline"
 	redisbrokerbaseline "lexigram.dev/events/broker/redisbroker/redisbaseline"
 )
@@ -29,6 +30,12 @@ func OpenBrokerBaseline(ctx context.Context, brokerURL string) (admin.BrokerBase
 		return b, nil
 	case "kafka", "kafkas":
 		b, err := kafkabaseline.Open(ctx, brokerURL)
+		if err != nil {
+			return nil, err
+		}
+		return b, nil
+	case "nats", "tls+nats":
+		b, err := natsbaseline.Open(ctx, brokerURL)
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"lexigram.dev/events/broker"
 	"lexigram.dev/events/broker/kafkabroker"
 	"lexigram.dev/events/broker/membroker"
+	"lexigram.dev/events/broker/natsbroker"
 	"lexigram.dev/events/broker/rabbitbroker"
 	"lexigram.dev/events/broker/redisbroker"
 )
@@ -15,5 +16,6 @@ func Brokers() []broker.Driver {
 		redisbroker.Driver(),
 		rabbitbroker.Driver(),
 		kafkabroker.Driver(),
+		natsbroker.Driver(),
 	}
 }

@@ -26,6 +26,8 @@ func TestDependencies(t *testing.T) {
 		"redisbroker":  {".", "broker/redisbroker"},
 		"rabbitbroker": {".", "broker/rabbitbroker"},
 		"kafkabroker":  {".", "broker/kafkabroker"},
+		"natsbroker":   {".", "broker/natsbroker"},
+		"natsembedded": {".", "broker/natsbroker/embedded"},
 		"lexevents":    {"cmd/lexevents"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -57,7 +59,7 @@ func TestDependencies(t *testing.T) {
 
 // TestDriversAreSeparate: who uses the root package and one driver compiles no other driver's client.
 func TestDriversAreSeparate(t *testing.T) {
-	for _, driver := range []string{"store/pgstore", "store/mongostore", "store/redisstore", "store/sqlitestore", "broker/redisbroker", "broker/rabbitbroker", "broker/kafkabroker"} {
+	for _, driver := range []string{"store/pgstore", "store/mongostore", "store/redisstore", "store/sqlitestore", "broker/redisbroker", "broker/rabbitbroker", "broker/kafkabroker", "broker/natsbroker"} {
 		modules := dependencies(t, []string{".", driver})
 		for other, libraries := range clients {
 			for _, library := range libraries {

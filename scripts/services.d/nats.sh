@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # NATS, twice: as it comes, and with every write on disk before it is confirmed. Built from its source, since Debian's is
-# too old; go fetches it by go.sum-like checksums (GONOSUMDB aside), pinned here.
+# too old; the go command checks what it fetches against the checksum database.
 serves nats nats nats-durable
 
 NATS_VERSION=v2.15.2
