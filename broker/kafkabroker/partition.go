@@ -1,10 +1,6 @@
 package kafkabroker
 
-import (
-	"github.com/twmb/franz-go/pkg/kgo"
-
-	"lexigram.dev/events/broker"
-)
+import "lexigram.dev/events/broker"
 
 // place names a partition.
 type place struct {
@@ -39,12 +35,10 @@ const (
 	dropped              // given back: the offset never goes past it, and whoever has the partition next reads it again
 )
 
-// add notes a record.
-func (p *partition) add(r *kgo.Record) *entry {
-	e := &entry{partition: p, offset: r.Offset, epoch: r.LeaderEpoch}
+// add notes an entry.
+func (p *partition) add(e *entry) {
 	p.entries = append(p.entries, e)
 	p.open++
-	return e
 }
 
 // advance forgets the handled entries at the head, and tells the last of them; nil: there is none.
@@ -70,7 +64,7 @@ func (s *stream) drop(e *entry) {
 
 // dropReady gives back what was polled and not given out; of one partition, or of all when it is nil. The lock is held.
 func (s *stream) dropReady(of *partition) {
-	kept := s.ready[:0]
+	var kept []broker.Received // a new slice: the old one's beginning may be with the receiver
 	for _, r := range s.ready {
 		e := r.Token.(*entry)
 		if of != nil && e.partition != of {
@@ -79,7 +73,6 @@ func (s *stream) dropReady(of *partition) {
 		}
 		s.drop(e)
 	}
-	clear(s.ready[len(kept):])
 	s.ready = kept
 }
 

@@ -75,9 +75,6 @@ func messageOf(r *kgo.Record) broker.Message {
 	if len(headers) > maxHeaders && !slices.ContainsFunc(headers, func(h kgo.RecordHeader) bool { return h.Key == headerID }) {
 		headers = headers[:maxHeaders-deadHeaders] // of another program: those that there is room for
 	}
-	if len(headers) > 0 {
-		m.Headers = make(map[string]string, len(headers))
-	}
 	for _, h := range headers {
 		switch h.Key {
 		case headerID:
@@ -89,6 +86,9 @@ func messageOf(r *kgo.Record) broker.Message {
 			}
 			continue
 		}
+		if m.Headers == nil {
+			m.Headers = make(map[string]string, len(headers))
+		}
 		m.Headers[portName(h.Key)] = fitText(string(h.Value))
 	}
 	if m.ID == "" {
@@ -96,9 +96,6 @@ func messageOf(r *kgo.Record) broker.Message {
 	}
 	if m.ID == "" || len(m.ID) > maxKeyBytes {
 		m.ID = r.Topic + "/" + strconv.Itoa(int(r.Partition)) + "/" + strconv.FormatInt(r.Offset, 10)
-	}
-	if len(m.Headers) == 0 {
-		m.Headers = nil
 	}
 	return m
 }
@@ -145,8 +142,18 @@ func fitName(name string) string {
 
 // fitText gives a text as the port allows it: what is no text, or holds control characters, in Go's notation.
 func fitText(s string) string {
-	if utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0 {
+	if isPlain(s) || utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0 {
 		return s
 	}
 	return strings.Trim(fmt.Sprintf("%+q", s), `"`)
+}
+
+// isPlain is a quick look at a text: nothing but printable ASCII.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -149,12 +150,18 @@ func (s *stream) take(ctx context.Context, fetches kgo.Fetches) {
 			s.gone = unavailable("the stream is closed")
 		}
 	})
+	// One allocation for all entries: they are answered at about the same time.
+	entries := make([]entry, fetches.NumRecords())
+	s.ready = slices.Grow(s.ready, len(entries))
 	fetches.EachRecord(func(r *kgo.Record) {
 		p := s.partitions[place{r.Topic, r.Partition}]
 		if p == nil || s.leaving {
 			return // nobody gets it here: whoever has the partition next reads it, since it is not committed
 		}
-		e := p.add(r)
+		e := &entries[0]
+		entries = entries[1:]
+		*e = entry{partition: p, offset: r.Offset, epoch: r.LeaderEpoch}
+		p.add(e)
 		s.held++
 		s.ready = append(s.ready, broker.Received{Message: messageOf(r), Token: e, Owned: func() bool { return s.owned(e) }})
 		if len(p.entries) == s.farAhead() {
@@ -181,8 +188,7 @@ func (s *stream) Receive(ctx context.Context, limit int) ([]broker.Received, err
 			return nil, err
 		}
 		if n := min(limit, len(s.ready)); n > 0 {
-			received := append([]broker.Received(nil), s.ready[:n]...)
-			clear(s.ready[:n])
+			received := s.ready[:n:n]
 			if s.ready = s.ready[n:]; len(s.ready) == 0 {
 				s.ready = nil
 				s.signal()
