@@ -88,7 +88,7 @@ func (b *Backend) connect(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if kindOf(err) == broker.ErrRefused {
+		if errors.Is(kindOf(err), broker.ErrRefused) {
 			return &kindError{broker.ErrRefused, err}
 		}
 		if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {

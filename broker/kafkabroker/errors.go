@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -62,6 +61,4 @@ func kindOf(err error) error {
 }
 
 // unavailable makes an ErrUnavailable.
-func unavailable(format string, args ...any) error {
-	return &kindError{broker.ErrUnavailable, fmt.Errorf(format, args...)}
-}
+func unavailable(why string) error { return &kindError{broker.ErrUnavailable, errors.New(why)} }

@@ -17,9 +17,9 @@ import (
 func server(t testing.TB) Options {
 	t.Helper()
 	url := os.Getenv("TEST_KAFKA_URL")
-	real := os.Getenv("TEST_KAFKA_REAL") == "1"
+	genuine := os.Getenv("TEST_KAFKA_REAL") == "1"
 	switch {
-	case os.Getenv("REQUIRE_SERVICES") == "1" && (url == "" || !real):
+	case os.Getenv("REQUIRE_SERVICES") == "1" && (url == "" || !genuine):
 		t.Fatal("TEST_KAFKA_URL must be that of a real broker (TEST_KAFKA_REAL=1), and here every server is required")
 	case url == "":
 		t.Skip("TEST_KAFKA_URL is not set")
