@@ -24,10 +24,10 @@ func decode(topic string, d *amqp.Delivery) (m broker.Message, before int) {
 	for name, value := range d.Headers {
 		switch name {
 		case headerKey:
-			m.Key, _ = value.(string)
+			m.Key = clean(asText(value))
 			continue
 		case headerID:
-			m.ID, _ = value.(string)
+			m.ID = asText(value)
 			continue
 		case headerTime:
 			if ms, ok := value.(int64); ok {

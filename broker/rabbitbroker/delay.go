@@ -25,7 +25,7 @@ func delayStep(pause time.Duration) time.Duration {
 	if between := whole / 4 * 3; between >= steps {
 		whole = between
 	}
-	return shortestDelay * time.Duration(whole) //nolint:durationcheck // a number of them
+	return shortestDelay * time.Duration(whole)
 }
 
 // delay sends copies of messages to a queue that gives them back to theirs after a while, and then acknowledges the

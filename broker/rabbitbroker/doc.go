@@ -23,8 +23,10 @@
 // from amq.default.
 //
 // Limits: a handler may hold a message for 24 hours, before RabbitMQ 3.12 for half an hour (the server's consumer_timeout),
-// then it is delivered again. A stream keeps up to its prefetch of messages in memory, but at least 32 for each of its
-// queues where the prefetch is that much. Messages that a stopping member gives back count as delivered.
+// then it is delivered again. The queues of a stream share its prefetch, but each has at least 32 of it, or all of a smaller
+// one; so a consumer that shall handle many messages of one partition at once needs a prefetch of (partitions+1) times as
+// many. Messages that a stopping member gives back count as delivered. A Broker's streams can consume from 2,047 queues
+// together, the server's default for the channels of a connection.
 //
 // The package knows messages with keys and headers. It has never heard of events, types or stores.
 package rabbitbroker

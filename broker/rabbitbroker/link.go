@@ -81,7 +81,7 @@ func (l *link) connect(ctx context.Context, patience time.Duration) (*connection
 func (l *link) live() *connection {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.now != nil && !l.now.IsClosed() {
+	if l.now != nil && !l.now.IsClosed() && !l.now.socket.broken.Load() {
 		return l.now
 	}
 	return nil

@@ -14,6 +14,9 @@ import (
 // window is how many messages of one call are sent before the oldest of them is confirmed.
 const window = 1000
 
+// maxPublishers is how many calls publish at the same time; the others wait. A server allows 2,047 channels in a connection.
+const maxPublishers = 512
+
 // publisher is a channel in confirm mode. One call uses it at a time, so that what the server says of a channel is said of
 // that call's messages alone.
 type publisher struct {
@@ -120,6 +123,16 @@ func (b *Broker) send(ctx context.Context, messages []outgoing, report func(inde
 	}
 	if err := b.begin(ctx); err != nil {
 		failFrom(0, err)
+		return
+	}
+	select {
+	case b.turns <- struct{}{}:
+		defer func() { <-b.turns }()
+	case <-ctx.Done():
+		failFrom(0, ctx.Err())
+		return
+	case <-b.closed:
+		failFrom(0, broker.ErrClosed)
 		return
 	}
 	p, err := b.publisher(ctx)

@@ -99,9 +99,7 @@ func TestConfirmationsThatAreLostLeaveTheOutcomeUnknown(t *testing.T) {
 	arrived(3)
 	proxy.Cut()
 	proxy.Swallow(false)
-	if errs := b.Publish(t.Context(), []broker.Message{message(4)}); errs != nil {
-		t.Fatalf("after the connection was made again: %v", errs)
-	}
+	eventually(t, "publishing over another connection", func() bool { return b.Publish(t.Context(), []broker.Message{message(4)}) == nil })
 	proxy.Swallow(true)
 	result := make(chan []error, 1)
 	go func() { result <- b.Publish(t.Context(), []broker.Message{message(5)}) }()

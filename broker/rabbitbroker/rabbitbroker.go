@@ -23,6 +23,7 @@ type Broker struct {
 	// publish, and acknowledgements must go on then.
 	publishing, consuming *link
 
+	turns  chan struct{} // held by the calls that publish
 	closed chan struct{}
 	once   sync.Once
 	calls  sync.WaitGroup // to the server that nobody waits for any more
@@ -45,7 +46,7 @@ func Open(ctx context.Context, brokerURL string, o Options) (*Broker, error) {
 		return nil, fmt.Errorf("open a rabbitmq broker: %w", err)
 	}
 	b := &Broker{
-		o: o, url: clientURL, uri: uri, closed: make(chan struct{}), streams: map[*stream]bool{}, delays: map[time.Duration]bool{},
+		o: o, url: clientURL, uri: uri, closed: make(chan struct{}), turns: make(chan struct{}, maxPublishers), streams: map[*stream]bool{}, delays: map[time.Duration]bool{},
 	}
 	b.publishing, b.consuming = newLink(b, "publish"), newLink(b, "consume")
 	if _, err := b.publishing.connect(ctx, forever); err != nil {
