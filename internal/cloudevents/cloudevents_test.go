@@ -194,3 +194,17 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestTheContentTypeMayComeAsAnAttribute(t *testing.T) {
+	m := broker.Message{Headers: map[string]string{
+		"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/x", "ce-type": "a", "ce-datacontenttype": "text/plain",
+	}}
+	for want, header := range map[string]string{"text/plain": "", "text/csv": "text/csv"} {
+		if m.Headers["content-type"] = header; header == "" {
+			delete(m.Headers, "content-type")
+		}
+		if e, err := cloudevents.Decode(m); err != nil || e.Event.ContentType != want || e.Extensions != nil {
+			t.Errorf("got %+v, %v; want %s", e, err, want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package cloudevents
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -44,7 +45,7 @@ func Decode(m broker.Message) (Envelope, error) {
 	}
 	d.json("tags", &e.Event.Tags)
 	if e.Event.ContentType == "" {
-		e.Event.ContentType = event.JSON
+		e.Event.ContentType = cmp.Or(d.text("datacontenttype"), event.JSON) // the official SDK writes it so on NATS
 	}
 	if e.Event.OccurredAt.IsZero() {
 		e.Event.OccurredAt = m.Time
