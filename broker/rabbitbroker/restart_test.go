@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -41,7 +42,7 @@ func startNode(t *testing.T) *node {
 		}
 		t.Skip("install Debian's rabbitmq-server to run this")
 	}
-	n := &node{dir: t.TempDir(), base: strconv.Itoa(26000 + 100*rand.IntN(50))}
+	n := &node{dir: t.TempDir(), base: freePorts(t)}
 	n.services(t, "up")
 	t.Cleanup(func() { n.services(t, "down") })
 	parse := func(raw string) *url.URL {
@@ -56,6 +57,25 @@ func startNode(t *testing.T) *node {
 	}
 	n.vhost = newVhostAt(t, parse("amqp://guest:guest@127.0.0.1:"+port(72)+"/"), parse("http://guest:guest@127.0.0.1:"+port(74)))
 	return n
+}
+
+// freePorts finds a base for the ports of scripts/services at which nobody listens.
+func freePorts(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		base, free := 26000+100*rand.IntN(50), true
+		for _, offset := range []int{69, 72, 73, 74} {
+			listener, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", base+offset))
+			if free = free && err == nil; err == nil {
+				must(t, listener.Close())
+			}
+		}
+		if free {
+			return strconv.Itoa(base)
+		}
+	}
+	t.Fatal("no ports are free")
+	return ""
 }
 
 func (n *node) services(t *testing.T, command string) {
