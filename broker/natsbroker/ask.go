@@ -20,14 +20,12 @@ func (s *stream) ask(eager bool) {
 	var (
 		now        = time.Now()
 		ready      []*source // those that nothing was asked of
-		sources    int
 		backlogged int
 	)
 	for _, src := range s.sources {
 		if src.state != active || src.sub == nil || !src.m.valid(now) {
 			continue
 		}
-		sources++
 		if src.want == 0 && now.After(src.rest) {
 			ready = append(ready, src)
 			if src.pending > 0 {
@@ -53,7 +51,7 @@ func (s *stream) ask(eager bool) {
 			}
 		}
 	}
-	each := max(1, s.prefetch/(2*sources))
+	each := max(1, s.prefetch/(2*len(s.sources)))
 	for _, src := range ready {
 		if n := min(each, free); src.want == 0 && src.pending == 0 && n > 0 {
 			src.request(n, true)
