@@ -1,10 +1,14 @@
 package natsbroker_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"sync"
@@ -93,14 +97,71 @@ func TestAServerWithoutJetStreamIsRefused(t *testing.T) {
 	}
 }
 
-// TestNothingConfirmedIsLostWhenTheServerRestartsUnderLoad stops the server twice in the middle.
+// TestMain lets the test's program be a server that can be killed.
+func TestMain(m *testing.M) {
+	if folder := os.Getenv(processFolder); folder != "" {
+		s, err := embedded.Start(embedded.Options{StoreDir: folder, Listen: os.Getenv(processAddr), Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		fmt.Println(s.URL())
+		_, _ = io.Copy(io.Discard, os.Stdin) // until the test closes it
+		_ = s.Close()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+const (
+	processFolder = "NATSBROKER_TEST_FOLDER"
+	processAddr   = "NATSBROKER_TEST_ADDR"
+)
+
+// process is a server in a process of its own.
+type process struct {
+	command      *exec.Cmd
+	stdin        io.Closer
+	folder, addr string
+}
+
+func startProcess(t *testing.T, folder, addr string) *process {
+	t.Helper()
+	command := exec.Command(os.Args[0])
+	command.Env = append(os.Environ(), processFolder+"="+folder, processAddr+"="+addr)
+	stdin, err := command.StdinPipe()
+	must(t, err)
+	stdout, err := command.StdoutPipe()
+	must(t, err)
+	must(t, command.Start())
+	p := &process{command: command, stdin: stdin, folder: folder}
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+	})
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	must(t, err)
+	p.addr = strings.TrimPrefix(strings.TrimSpace(line), "nats://")
+	return p
+}
+
+// restart ends the server, by kill -9 or in good order, and starts it again in the same place.
+func (p *process) restart(t *testing.T, kill bool) *process {
+	t.Helper()
+	if kill {
+		must(t, p.command.Process.Kill())
+	} else {
+		must(t, p.stdin.Close())
+	}
+	_ = p.command.Wait()
+	return startProcess(t, p.folder, p.addr)
+}
+
+// TestNothingConfirmedIsLostWhenTheServerRestartsUnderLoad kills the server twice in the middle, and stops it once.
 func TestNothingConfirmedIsLostWhenTheServerRestartsUnderLoad(t *testing.T) {
 	const messages, keys = 3000, 20
-	o := embedded.Options{StoreDir: t.TempDir(), Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)}
-	s, err := embedded.Start(o)
-	must(t, err)
-	o.Listen = strings.TrimPrefix(s.URL(), "nats://")
-	b := broker.New(open(t, s.URL(), natsbroker.Options{OnWarning: silent, Lease: lease}), broker.Options{})
+	s := startProcess(t, t.TempDir(), "127.0.0.1:0")
+	b := broker.New(open(t, "nats://"+s.addr, natsbroker.Options{OnWarning: silent, Lease: lease}), broker.Options{})
 	g := group("a")
 	must(t, b.Declare(t.Context(), g))
 	var (
@@ -128,13 +189,13 @@ func TestNothingConfirmedIsLostWhenTheServerRestartsUnderLoad(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if i%1000 == 500 {
-			must(t, s.Close())
-			s, err = embedded.Start(o)
-			must(t, err)
+		switch i {
+		case 500, 2500:
+			s = s.restart(t, true)
+		case 1500:
+			s = s.restart(t, false)
 		}
 	}
-	defer func() { _ = s.Close() }()
 	select {
 	case <-got.all:
 	case <-time.After(60 * time.Second):

@@ -68,7 +68,8 @@ var clients = map[string][]string{
 // testClients names what only the tests of a package may import besides: package outbox works with whatever driver of
 // database/sql its user has, and is tested with these.
 var testClients = map[string][]string{
-	"outbox": {"github.com/jackc/pgx/v5", "modernc.org/sqlite"},
+	"broker/natsbroker": {"github.com/nats-io/nats-server/v2"}, // with users and permissions
+	"outbox":            {"github.com/jackc/pgx/v5", "modernc.org/sqlite"},
 }
 
 // onlyFor names the only packages that may import these. Their own tests may too, and so may what stands on the last line.
