@@ -199,7 +199,8 @@ func (s *stream) Close() error {
 	return s.leave()
 }
 
-// leave ends the subscriptions, gives back what is held, and closes the subscriber.
+// leave gives back what is held, closes the subscriber, and ends the subscriptions: in this order, since an adapter may
+// still be busy with acknowledgements.
 func (s *stream) leave() error {
 	s.mu.Lock()
 	if s.ended {
@@ -208,7 +209,7 @@ func (s *stream) leave() error {
 	}
 	s.ended = true
 	s.mu.Unlock()
-	s.stop()
+	defer s.stop()
 	close(s.gone)
 	s.takers.Wait()
 	s.mu.Lock()
