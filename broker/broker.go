@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"lexigram.dev/events/observe"
 )
 
 // Broker is a backend with the policy on top: it checks input against the limits before anything is sent, fills in
@@ -12,6 +14,7 @@ import (
 type Broker struct {
 	backend Backend
 	limits  Limits
+	hooks   observe.Hooks
 	now     func() time.Time
 }
 
@@ -19,6 +22,9 @@ type Broker struct {
 type Options struct {
 	// Limits bound what is accepted. Zero fields mean the defaults that Limits documents.
 	Limits Limits
+
+	// Hooks watch publishing, and the attempts of consumers. Defaults to none.
+	Hooks observe.Hooks
 
 	// Now gives the time for Message.Time. Defaults to time.Now.
 	Now func() time.Time
@@ -29,7 +35,7 @@ func New(backend Backend, o Options) *Broker {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Broker{backend: backend, limits: o.Limits.withDefaults(backend.Features()), now: o.Now}
+	return &Broker{backend: backend, limits: o.Limits.withDefaults(backend.Features()), hooks: o.Hooks, now: o.Now}
 }
 
 // Backend gives the driver underneath.
@@ -49,6 +55,24 @@ func (b *Broker) Publish(ctx context.Context, messages ...Message) error {
 	if len(messages) == 0 {
 		return nil
 	}
+	if !b.hooks.WatchesPublishes() {
+		return b.publish(ctx, messages)
+	}
+	begun := time.Now()
+	err := b.publish(ctx, messages)
+	p := observe.Publish{Topic: messages[0].Topic, Messages: len(messages), Took: time.Since(begun), Err: err}
+	var failed *PublishError
+	switch {
+	case errors.As(err, &failed):
+		p.Failed = len(failed.Failed)
+	case err != nil:
+		p.Failed = len(messages)
+	}
+	b.hooks.Publish(ctx, p)
+	return err
+}
+
+func (b *Broker) publish(ctx context.Context, messages []Message) error {
 	if len(messages) > b.limits.MaxMessages {
 		return fmt.Errorf("publish: %w", tooLarge("number of messages", len(messages), b.limits.MaxMessages))
 	}

@@ -36,6 +36,7 @@ type item struct {
 	attempt int   // from 1
 	cause   error // why it has failed for good
 	unkept  int   // failures to keep it as a dead letter
+	failure error // of the last attempt, for the hooks
 }
 
 func (it *item) delivery(r Redelivery) Delivery {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lexigram.dev/events/internal/panics"
+	"lexigram.dev/events/observe"
 )
 
 // run is one Run of a Consumer: a receiver (the caller's goroutine), workers, and one goroutine that acknowledges.
@@ -54,7 +55,7 @@ func (r *run) work(ctx context.Context) {
 		if l == nil {
 			return
 		}
-		switch outcome, pause := r.try(ctx, it); outcome {
+		switch outcome, pause := r.watched(ctx, it); outcome {
 		case handled:
 			r.settled <- it // the item counts as held until it is acknowledged
 			r.intake.done(l)
@@ -74,6 +75,33 @@ const (
 	tryLater                // stays at the head of its lane
 	dropped                 // no longer ours: it is delivered again
 )
+
+// watched is try, with the hooks told.
+func (r *run) watched(ctx context.Context, it *item) (outcome, time.Duration) {
+	if !r.broker.hooks.WatchesDeliveries() {
+		return r.try(ctx, it)
+	}
+	begun, attempt, unkept := time.Now(), it.delivery(r.o.Redelivery).Attempt, it.unkept
+	it.failure = nil
+	outcome, pause := r.try(ctx, it)
+	d := observe.Delivery{
+		Group: r.group.Name, Topic: it.Message.Topic, Attempt: attempt, Deliveries: it.Deliveries, Took: time.Since(begun), Err: it.failure,
+	}
+	switch {
+	case outcome == handled && it.cause != nil:
+		d.Outcome, d.Err = observe.DeadLetter, it.cause
+	case outcome == handled:
+		d.Outcome = observe.Handled
+	case it.unkept > unkept:
+		d.Outcome = observe.Unkept
+	case it.failure != nil:
+		d.Outcome = observe.Failed
+	default:
+		d.Outcome = observe.Dropped
+	}
+	r.broker.hooks.Delivery(ctx, d)
+	return outcome, pause
+}
 
 // try makes one attempt at an item: to handle it or, when it has failed for good, to keep it as a dead letter.
 func (r *run) try(ctx context.Context, it *item) (outcome, time.Duration) {
@@ -148,6 +176,7 @@ func (r *run) call(ctx context.Context, what string, f func(ctx context.Context)
 }
 
 func (r *run) report(it *item, doing string, err error) {
+	it.failure = err
 	r.o.OnError(fmt.Errorf("group %s: message %s of topic %s: %s: %w", r.group.Name, it.Message.ID, it.Message.Topic, doing, err))
 }
 

@@ -47,11 +47,55 @@ type DispatchHook interface {
 	OnDispatch(ctx context.Context, d Dispatch)
 }
 
+// Publish tells of one call that published messages to a broker.
+type Publish struct {
+	Topic    string // of the first message
+	Messages int
+	Failed   int // not confirmed
+	Took     time.Duration
+	Err      error // nil: all are confirmed
+}
+
+// PublishHook is called after messages were published.
+type PublishHook interface {
+	OnPublish(ctx context.Context, p Publish)
+}
+
+// Outcome says what an attempt at a delivered message has come to.
+type Outcome string
+
+// The outcomes. A message that is Failed is tried again; one that is Dropped no longer belongs to this consumer, whose
+// stream was lost or whose grace is over: the broker delivers it again.
+const (
+	Handled    Outcome = "handled"
+	Failed     Outcome = "failed"
+	DeadLetter Outcome = "dead_letter" // it is kept as one
+	Unkept     Outcome = "unkept"      // to be a dead letter, and not to be kept at the moment
+	Dropped    Outcome = "dropped"
+)
+
+// Delivery tells of one attempt at a message that a broker has delivered.
+type Delivery struct {
+	Group, Topic string
+	Attempt      int // from 1
+	Deliveries   int // more than 1: the broker has delivered it again; 0: it does not count
+	Outcome      Outcome
+	Took         time.Duration
+	Err          error
+}
+
+// DeliveryHook is called after each attempt at a message of a broker.
+type DeliveryHook interface {
+	OnDelivery(ctx context.Context, d Delivery)
+}
+
 // Hooks is a set of hooks, sorted by what they listen to. The zero value is empty and costs nothing.
 type Hooks struct {
 	appends    []AppendHook
 	reads      []ReadHook
 	dispatches []DispatchHook
+	publishes  []PublishHook
+	deliveries []DeliveryHook
 }
 
 // NewHooks sorts hooks; each must implement at least one of the hook interfaces.
@@ -68,14 +112,20 @@ func NewHooks(hooks ...any) (Hooks, error) {
 		if d, ok := hook.(DispatchHook); ok {
 			h.dispatches, known = append(h.dispatches, d), true
 		}
+		if p, ok := hook.(PublishHook); ok {
+			h.publishes, known = append(h.publishes, p), true
+		}
+		if d, ok := hook.(DeliveryHook); ok {
+			h.deliveries, known = append(h.deliveries, d), true
+		}
 		if !known {
-			return Hooks{}, fmt.Errorf("observe: hook %d (%T) implements none of AppendHook, ReadHook, DispatchHook", i+1, hook)
+			return Hooks{}, fmt.Errorf("observe: hook %d (%T) implements none of AppendHook, ReadHook, DispatchHook, PublishHook, DeliveryHook", i+1, hook)
 		}
 	}
 	return h, nil
 }
 
-// WatchesAppends reports whether anyone listens, so that callers can skip the measuring. Likewise the other two.
+// WatchesAppends reports whether anyone listens, so that callers can skip the measuring. Likewise the others.
 func (h *Hooks) WatchesAppends() bool { return len(h.appends) > 0 }
 
 // WatchesReads is like WatchesAppends.
@@ -83,6 +133,12 @@ func (h *Hooks) WatchesReads() bool { return len(h.reads) > 0 }
 
 // WatchesDispatches is like WatchesAppends.
 func (h *Hooks) WatchesDispatches() bool { return len(h.dispatches) > 0 }
+
+// WatchesPublishes is like WatchesAppends.
+func (h *Hooks) WatchesPublishes() bool { return len(h.publishes) > 0 }
+
+// WatchesDeliveries is like WatchesAppends.
+func (h *Hooks) WatchesDeliveries() bool { return len(h.deliveries) > 0 }
 
 // Append calls the append hooks in the order in which they were given.
 func (h *Hooks) Append(ctx context.Context, a Append) {
@@ -102,5 +158,19 @@ func (h *Hooks) Read(ctx context.Context, r Read) {
 func (h *Hooks) Dispatch(ctx context.Context, d Dispatch) {
 	for _, hook := range h.dispatches {
 		hook.OnDispatch(ctx, d)
+	}
+}
+
+// Publish calls the publish hooks.
+func (h *Hooks) Publish(ctx context.Context, p Publish) {
+	for _, hook := range h.publishes {
+		hook.OnPublish(ctx, p)
+	}
+}
+
+// Delivery calls the delivery hooks.
+func (h *Hooks) Delivery(ctx context.Context, d Delivery) {
+	for _, hook := range h.deliveries {
+		hook.OnDelivery(ctx, d)
 	}
 }

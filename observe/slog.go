@@ -32,6 +32,18 @@ func (s *Slog) OnDispatch(ctx context.Context, d Dispatch) {
 	s.log(ctx, "dispatch "+d.Kind, d.Err, slog.String("name", d.Name), slog.Duration("took", d.Took))
 }
 
+// OnPublish implements PublishHook.
+func (s *Slog) OnPublish(ctx context.Context, p Publish) {
+	s.log(ctx, "publish", p.Err, slog.String("topic", p.Topic), slog.Int("messages", p.Messages), slog.Int("failed", p.Failed),
+		slog.Duration("took", p.Took))
+}
+
+// OnDelivery implements DeliveryHook.
+func (s *Slog) OnDelivery(ctx context.Context, d Delivery) {
+	s.log(ctx, "delivery", d.Err, slog.String("group", d.Group), slog.String("topic", d.Topic), slog.Int("attempt", d.Attempt),
+		slog.Int("deliveries", d.Deliveries), slog.String("outcome", string(d.Outcome)), slog.Duration("took", d.Took))
+}
+
 func (s *Slog) log(ctx context.Context, what string, err error, attrs ...slog.Attr) {
 	level := slog.LevelDebug
 	if err != nil {
