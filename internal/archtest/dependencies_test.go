@@ -18,17 +18,18 @@ var update = flag.Bool("update", false, "write the dependency goldens anew")
 // dependency never grows unnoticed. Versions are go.mod's business.
 func TestDependencies(t *testing.T) {
 	for name, packages := range map[string][]string{
-		"core":         core(),
-		"sqlitestore":  {".", "store/sqlitestore"},
-		"pgstore":      {".", "store/pgstore"},
-		"mongostore":   {".", "store/mongostore"},
-		"redisstore":   {".", "store/redisstore"},
-		"redisbroker":  {".", "broker/redisbroker"},
-		"rabbitbroker": {".", "broker/rabbitbroker"},
-		"kafkabroker":  {".", "broker/kafkabroker"},
-		"natsbroker":   {".", "broker/natsbroker"},
-		"natsembedded": {".", "broker/natsbroker/embedded"},
-		"lexevents":    {"cmd/lexevents"},
+		"core":            core(),
+		"sqlitestore":     {".", "store/sqlitestore"},
+		"pgstore":         {".", "store/pgstore"},
+		"mongostore":      {".", "store/mongostore"},
+		"redisstore":      {".", "store/redisstore"},
+		"redisbroker":     {".", "broker/redisbroker"},
+		"rabbitbroker":    {".", "broker/rabbitbroker"},
+		"kafkabroker":     {".", "broker/kafkabroker"},
+		"natsbroker":      {".", "broker/natsbroker"},
+		"natsembedded":    {".", "broker/natsbroker/embedded"},
+		"watermillbroker": {".", "broker/watermillbroker"},
+		"lexevents":       {"cmd/lexevents"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			modules := dependencies(t, packages)
@@ -59,7 +60,7 @@ func TestDependencies(t *testing.T) {
 
 // TestDriversAreSeparate: who uses the root package and one driver compiles no other driver's client.
 func TestDriversAreSeparate(t *testing.T) {
-	for _, driver := range []string{"store/pgstore", "store/mongostore", "store/redisstore", "store/sqlitestore", "broker/redisbroker", "broker/rabbitbroker", "broker/kafkabroker", "broker/natsbroker"} {
+	for _, driver := range []string{"store/pgstore", "store/mongostore", "store/redisstore", "store/sqlitestore", "broker/redisbroker", "broker/rabbitbroker", "broker/kafkabroker", "broker/natsbroker", "broker/watermillbroker"} {
 		modules := dependencies(t, []string{".", driver})
 		for other, libraries := range clients {
 			for _, library := range libraries {
