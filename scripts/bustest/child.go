@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
 	"strconv"
+	"syscall"
 	"time"
 
 	"lexigram.dev/events/broker"
@@ -42,7 +44,9 @@ func (t task) deadGroup() broker.Group {
 }
 
 // runChild does a task, and gives the exit code.
-func runChild(ctx context.Context, text string) int {
+func runChild(text string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	var t task
 	if err := json.Unmarshal([]byte(text), &t); err != nil {
 		fmt.Fprintln(os.Stderr, "bustest:", err)

@@ -6,9 +6,24 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 )
+
+// saidFile is where the processes' standard error goes: clients of brokers report lost connections there.
+const saidFile = "stderr"
+
+// lastWords gives the end of what the processes have said.
+func lastWords(folder string) string {
+	text, err := os.ReadFile(filepath.Join(folder, saidFile))
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.SplitAfter(string(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-20):], "")
+}
 
 // crowd are processes of one role.
 type crowd struct {
@@ -42,7 +57,12 @@ func (c *crowd) startOne(i int) error {
 	}
 	cmd := exec.Command(c.program)
 	cmd.Env = append(os.Environ(), childEnv+"="+string(text))
-	cmd.Stderr = os.Stderr
+	said, err := os.OpenFile(filepath.Join(c.tasks[i].Folder, saidFile), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = said.Close() }() // the process has its own
+	cmd.Stderr = said
 	if err := cmd.Start(); err != nil {
 		return err
 	}

@@ -35,11 +35,11 @@ import (
 const childEnv = "BUSTEST_CHILD"
 
 func main() {
+	if task := os.Getenv(childEnv); task != "" {
+		os.Exit(runChild(task))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if task := os.Getenv(childEnv); task != "" {
-		os.Exit(runChild(ctx, task))
-	}
 	var (
 		t        = bustest{out: os.Stdout}
 		asJSON   bool

@@ -64,7 +64,7 @@ func (t *bustest) run(ctx context.Context) (s summary, err error) {
 		if err == nil {
 			err = os.RemoveAll(folder)
 		} else {
-			fmt.Fprintln(os.Stderr, "bustest: what is left is in", folder)
+			fmt.Fprintf(os.Stderr, "%sbustest: what is left is in %s\n", lastWords(folder), folder)
 		}
 	}()
 	id := event.NewID().String()
@@ -195,7 +195,7 @@ func (t *bustest) fire(ctx context.Context, net *network, consumers, senders *cr
 		victims = append(victims, senders)
 	}
 	spawn(func() error { return torment(ctx, victims...) })
-	spawn(func() error { return t.progress(ctx, consumers, handled, want) })
+	spawn(func() error { return t.progress(ctx, handled, want) })
 	var publishing sync.WaitGroup
 	publish := senders.wait
 	if log != nil {
@@ -228,7 +228,7 @@ func (t *bustest) fire(ctx context.Context, net *network, consumers, senders *cr
 }
 
 // progress tells now and then how far it is, and ends the test at the first message that is out of order.
-func (t *bustest) progress(ctx context.Context, consumers *crowd, handled, want *follower) error {
+func (t *bustest) progress(ctx context.Context, handled, want *follower) error {
 	begun, last := time.Now(), time.Now()
 	for wait(ctx, 100*time.Millisecond) {
 		if err := errors.Join(want.read(), handled.read()); err != nil {
