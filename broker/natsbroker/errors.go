@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -28,33 +27,22 @@ func refused(format string, args ...any) error {
 	return &kindError{kind: broker.ErrRefused, err: fmt.Errorf(format, args...)}
 }
 
-// The codes of JetStream's answers that say that there is no room.
-// https://github.com/nats-io/nats-server/blob/main/server/errors.json
-var fullCodes = map[jetstream.ErrorCode]bool{
-	10023: true, // insufficient resources
-	10028: true, // resource limits exceeded for account
-	10047: true, // insufficient storage resources
-	10077: true, // a limit of the stream, by its text: see kindOf
-	10122: true, // server storage limits
-	10167: true, // too many requests
-}
-
-// The codes of those that pass by themselves.
-var passingCodes = map[jetstream.ErrorCode]bool{
-	10008: true, // JetStream system temporarily unavailable
-	10009: true, // peer not a member
-	10074: true, // stream is offline
-	10118: true, // server is offline
-	10158: true, // server not ready yet
-	10194: true, // stream is offline, with a reason
-	10195: true, // consumer is offline, with a reason
-}
-
+// The codes of JetStream's answers: https://github.com/nats-io/nats-server/blob/main/server/errors.json
 const (
-	codeTooLarge      jetstream.ErrorCode = 10054 // message exceeds the stream's maximum
-	codeStoreFailed   jetstream.ErrorCode = 10077 // the server's text says why
-	codeNoSuchStream                      = jetstream.JSErrCodeStreamNotFound
-	codeConsumerThere                     = jetstream.JSErrCodeConsumerExists
+	codeAccountLimits      jetstream.ErrorCode = 10002
+	codeNoPeers            jetstream.ErrorCode = 10005 // too few servers of the cluster run
+	codeUnavailable        jetstream.ErrorCode = 10008 // JetStream as a whole, for now
+	codeNoLeader           jetstream.ErrorCode = 10009
+	codeResources          jetstream.ErrorCode = 10023
+	codeMemory             jetstream.ErrorCode = 10028
+	codeStorage            jetstream.ErrorCode = 10047
+	codeTooLarge           jetstream.ErrorCode = 10054
+	codeStoreFailed        jetstream.ErrorCode = 10077 // a limit of the stream
+	codeStreamOffline      jetstream.ErrorCode = 10118
+	codeSameIDUnderWay     jetstream.ErrorCode = 10158
+	codeTooManyRequests    jetstream.ErrorCode = 10167
+	codeStreamOfflineFor   jetstream.ErrorCode = 10194 // with a reason
+	codeConsumerOfflineFor jetstream.ErrorCode = 10195
 )
 
 // translate gives an error of the client as one of the port's. The end of ctx wins.
@@ -106,15 +94,13 @@ func kindOf(err error) error {
 
 // kindOfAnswer is the kind of an answer of JetStream. What is not known to pass by itself is a refusal.
 func kindOfAnswer(e *jetstream.APIError) error {
-	switch {
-	case e.ErrorCode == codeTooLarge:
+	switch e.ErrorCode {
+	case codeTooLarge:
 		return broker.ErrTooLarge
-	case fullCodes[e.ErrorCode] || e.ErrorCode == codeStoreFailed:
+	case codeAccountLimits, codeResources, codeMemory, codeStorage, codeStoreFailed, codeTooManyRequests:
 		return broker.ErrFull
-	case passingCodes[e.ErrorCode] || e.Code == http.StatusServiceUnavailable && e.ErrorCode == 0:
+	case codeNoPeers, codeUnavailable, codeNoLeader, codeStreamOffline, codeSameIDUnderWay, codeStreamOfflineFor, codeConsumerOfflineFor:
 		return broker.ErrUnavailable
-	case errors.Is(e, jetstream.ErrJetStreamNotEnabled):
-		return broker.ErrRefused
 	}
 	return broker.ErrRefused
 }

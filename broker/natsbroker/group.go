@@ -59,7 +59,7 @@ func (b *Backend) declare(ctx context.Context, g broker.Group, topic string, par
 	return b.call(ctx, "CONSUMER.CREATE."+b.options.Stream+"."+config.Durable, func(ctx context.Context) error {
 		_, err := b.js.CreateConsumer(ctx, b.options.Stream, config)
 		var answer *jetstream.APIError
-		if errors.As(err, &answer) && answer.ErrorCode == codeConsumerThere {
+		if errors.As(err, &answer) && answer.ErrorCode == jetstream.JSErrCodeConsumerExists {
 			return nil // declared before, perhaps with other options: it stays as it is
 		}
 		return err
