@@ -119,7 +119,7 @@ func (b *Backend) Backlog(ctx context.Context, g broker.Group) (broker.Backlog, 
 }
 
 func (b *Backend) backlogOf(ctx context.Context, group, topic string, partition int) (broker.Backlog, error) {
-	info, err := b.consumerInfo(ctx, consumerName(group, topic, partition))
+	info, err := b.settledInfo(ctx, consumerName(group, topic, partition))
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return broker.Backlog{}, nil // not declared: it has nothing to do
 	}
@@ -142,6 +142,47 @@ func (b *Backend) backlogOf(ctx context.Context, group, topic string, partition 
 		err = nil
 	}
 	return backlog, err
+}
+
+// settledInfo is what a consumer says once it has heard of what was published: the stream tells its consumers of messages
+// a moment after it has confirmed them. So it is asked until it says the same twice, and does not say that it has nothing
+// while the stream has; a few times at most, since there may be a steady flow.
+func (b *Backend) settledInfo(ctx context.Context, name string) (*jetstream.ConsumerInfo, error) {
+	const patience = 32 * time.Millisecond
+	var before *jetstream.ConsumerInfo
+	for pause := time.Millisecond; ; pause *= 2 {
+		info, err := b.consumerInfo(ctx, name)
+		if err != nil || pause > patience {
+			return info, err
+		}
+		if before != nil && before.NumPending == info.NumPending && before.NumAckPending == info.NumAckPending {
+			if behind, err := b.isBehind(ctx, info); err != nil || !behind {
+				return info, err
+			}
+		}
+		before = info
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// isBehind reports whether a consumer says that nothing waits, although the stream has something that it has not delivered.
+func (b *Backend) isBehind(ctx context.Context, info *jetstream.ConsumerInfo) (behind bool, err error) {
+	if info.NumPending > 0 {
+		return false, nil
+	}
+	err = b.call(ctx, "GET."+b.options.Stream, func(ctx context.Context) error {
+		last, err := b.stream.GetLastMsgForSubject(ctx, info.Config.FilterSubject)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return nil
+		}
+		behind = err == nil && last.Sequence > info.Delivered.Stream
+		return err
+	})
+	return behind, err
 }
 
 func (b *Backend) consumerInfo(ctx context.Context, name string) (*jetstream.ConsumerInfo, error) {

@@ -181,7 +181,7 @@ func TestNothingConfirmedIsLostWhenTheServerRestartsUnderLoad(t *testing.T) {
 	for i := range messages {
 		m := broker.Message{ID: fmt.Sprint(i), Topic: "a", Key: fmt.Sprint(i % keys), Body: fmt.Append(nil, i/keys)}
 		for {
-			err := b.Publish(ctx, m)
+			err := b.Publish(t.Context(), m)
 			if err == nil {
 				break
 			}
