@@ -25,3 +25,11 @@ func BenchmarkMemory(b *testing.B) {
 		return backend
 	})
 }
+
+func BenchmarkScale(b *testing.B) {
+	storetest.BenchmarkScale(b, func(b *testing.B) store.Backend {
+		backend := memstore.New(memstore.Options{})
+		b.Cleanup(func() { _ = backend.Close() })
+		return backend
+	})
+}

@@ -182,3 +182,10 @@ func BenchmarkSuite(b *testing.B) {
 		return open(b, url, pgstore.Options{Schema: newSchema(b, url)})
 	})
 }
+
+func BenchmarkScale(b *testing.B) {
+	url := server(b, debianServer)
+	storetest.BenchmarkScale(b, func(b *testing.B) store.Backend {
+		return open(b, url, pgstore.Options{Schema: newSchema(b, url)})
+	})
+}

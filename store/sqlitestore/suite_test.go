@@ -49,3 +49,9 @@ func BenchmarkStore(b *testing.B) {
 		return openTest(b, filepath.Join(b.TempDir(), "events.db"), Options{})
 	})
 }
+
+func BenchmarkScale(b *testing.B) {
+	storetest.BenchmarkScale(b, func(b *testing.B) store.Backend {
+		return openTest(b, filepath.Join(b.TempDir(), "events.db"), Options{})
+	})
+}
