@@ -107,8 +107,11 @@ func (i *idempotent) step(ctx context.Context, c Call, next Next) error {
 }
 
 func (i *idempotent) once(ctx context.Context, c Call, key string, next Next) error {
-	if inTransaction(ctx) {
+	if inTransaction(ctx, i.store) {
 		return errors.New("the step Idempotent must stand outside of a transaction, where others see its lease")
+	}
+	if c.Kind() == Command && c.Result() == nil {
+		return errors.New("its handler's result is of an interface type, which cannot be kept: give it a type of its own")
 	}
 	content, err := json.Marshal(c.Payload())
 	if err != nil {
@@ -152,11 +155,10 @@ func (i *idempotent) recall(ctx context.Context, c Call, place, content string) 
 	if k.Message != content {
 		return false, ErrKeyReused
 	}
-	zero := reflect.TypeOf(c.Result())
-	if zero == nil { // an event, or a handler whose result is an interface's nil
+	if c.Kind() == Event {
 		return true, nil
 	}
-	result := reflect.New(zero)
+	result := reflect.New(reflect.TypeOf(c.Result()))
 	if err := json.Unmarshal(k.Result, result.Interface()); err != nil {
 		return false, fmt.Errorf("the result that is kept: %w", err)
 	}
@@ -179,7 +181,7 @@ func (i *idempotent) handle(ctx context.Context, c Call, place string, k kept, n
 		return err
 	}
 	if i.o.InTransaction {
-		return i.store.Transact(ctx, func(ctx context.Context) error { return run(context.WithValue(ctx, transactionKey{}, true)) })
+		return transact(ctx, i.store, run)
 	}
 	return run(ctx)
 }

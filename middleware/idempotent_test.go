@@ -206,3 +206,17 @@ func TestItStandsOutsideOfTransactionsAndLetsQueriesPass(t *testing.T) {
 		t.Error("a negative time was accepted")
 	}
 }
+
+func TestAResultThatCouldNotBeGivenAgainIsRefusedBeforeTheHandler(t *testing.T) {
+	step, err := middleware.Idempotent(memory(), middleware.IdempotentOptions{})
+	must(t, err)
+	b := command.NewBus(command.Options{})
+	must(t, b.Use(middleware.Commands(step)))
+	must(t, command.Handle(b, func(context.Context, charge) (any, error) {
+		t.Error("it was handled")
+		return 1, nil
+	}))
+	if _, err := b.Dispatch(t.Context(), charge{"k", 5}); err == nil || !strings.Contains(err.Error(), "interface type") {
+		t.Errorf("got %v", err)
+	}
+}

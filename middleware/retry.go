@@ -39,7 +39,7 @@ func Retry(o RetryOptions) (Step, error) {
 		return nil, fmt.Errorf("retry: %w", err)
 	}
 	return func(ctx context.Context, c Call, next Next) error {
-		if inTransaction(ctx) {
+		if inTransaction(ctx, nil) {
 			return next(ctx)
 		}
 		return o.run(ctx, c, next)

@@ -89,3 +89,23 @@ func TestAStoreWithoutTransactionsIsRefusedAtOnce(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestATransactionOfAnotherStoreIsNotTakenForOurs(t *testing.T) {
+	ours, theirs := durable(t), durable(t)
+	var steps []middleware.Step
+	for _, s := range []*store.Store{theirs, ours} {
+		step, err := middleware.Transaction(s, middleware.RetryOptions{})
+		must(t, err)
+		steps = append(steps, step)
+	}
+	bus := busOf(t, func(ctx context.Context, _ transfer) (int, error) {
+		must(t, record(ctx, ours))
+		return 0, errors.New("too late")
+	}, steps...)
+	if _, err := send(t.Context(), bus); err == nil {
+		t.Error("it succeeded")
+	}
+	if events, noted := count(t, ours); events != 0 || noted {
+		t.Errorf("%d events, noted: %v: it ran without a transaction", events, noted)
+	}
+}

@@ -16,6 +16,8 @@ type Proxy struct {
 	refused  atomic.Int64
 	swallow  atomic.Bool
 	delay    atomic.Int64 // nanoseconds
+	closing  chan struct{}
+	end      sync.Once
 
 	mu    sync.Mutex
 	conns map[net.Conn]bool
@@ -28,7 +30,7 @@ func Start(target string) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start a proxy to %s: %w", target, err)
 	}
-	p := &Proxy{target: target, listener: listener, conns: map[net.Conn]bool{}}
+	p := &Proxy{target: target, listener: listener, conns: map[net.Conn]bool{}, closing: make(chan struct{})}
 	p.wg.Go(p.accept)
 	return p, nil
 }
@@ -62,8 +64,9 @@ func (p *Proxy) Swallow(swallow bool) { p.swallow.Store(swallow) }
 // Delay makes each piece that is carried wait, in both directions. 0 ends it.
 func (p *Proxy) Delay(d time.Duration) { p.delay.Store(int64(d)) }
 
-// Close ends everything and waits until it has ended.
+// Close ends everything and waits until it has ended. Calling it again does nothing.
 func (p *Proxy) Close() {
+	p.end.Do(func() { close(p.closing) })
 	p.Refuse(true)
 	_ = p.listener.Close()
 	p.Cut()
@@ -97,13 +100,23 @@ func (p *Proxy) accept() {
 	}
 }
 
+// hold waits, but not beyond Close.
+func (p *Proxy) hold(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-p.closing:
+	}
+}
+
 // carry moves bytes one way until either end has closed.
 func (p *Proxy) carry(from, to net.Conn, answers bool) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
 		if d := p.delay.Load(); d > 0 {
-			time.Sleep(time.Duration(d))
+			p.hold(time.Duration(d))
 		}
 		if n > 0 && !(answers && p.swallow.Load()) {
 			if _, err := to.Write(buf[:n]); err != nil {

@@ -85,7 +85,26 @@ func Read(path string) (*Lock, error) {
 	if l.Format != format {
 		return nil, fmt.Errorf("schema lock %s: its format is %d, this program knows %d", path, l.Format, format)
 	}
+	if err := l.validate(); err != nil {
+		return nil, fmt.Errorf("schema lock %s: %w", path, err)
+	}
 	return &l, nil
+}
+
+// validate finds what no snapshot has written.
+func (l *Lock) validate() error {
+	for _, name := range l.names() {
+		t := l.Types[name]
+		if _, ok := t.Versions[strconv.Itoa(t.Current)]; !ok {
+			return fmt.Errorf("type %s: version %d, the current one, has no shape", name, t.Current)
+		}
+		for version, shape := range t.Versions {
+			if err := shape.validate(); err != nil {
+				return fmt.Errorf("type %s, version %s: %w", name, version, err)
+			}
+		}
+	}
+	return nil
 }
 
 // Write writes the lock to a file, whole or not at all; the same lock always gives the same bytes.

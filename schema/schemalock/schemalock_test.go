@@ -261,6 +261,8 @@ func TestTheFileIsAlwaysTheSameAndReadBack(t *testing.T) {
 		"{\n\n\"format\": 1, \"tipes\": {}}": "tipes",
 		"{\n\n,":                             "line 3",
 		`{"format": 2}`:                      "its format is 2",
+		`{"format": 1, "types": {"a": {"current": 2, "versions": {"1": {"kind": "any"}}}}}`:                                        "version 2, the current one, has no shape",
+		`{"format": 1, "types": {"a": {"current": 1, "versions": {"1": {"kind": "object", "fields": {"x": {"kind": "array"}}}}}}}`: "field x: a shape of kind",
 	} {
 		must(t, os.WriteFile(path, []byte(content), 0o600))
 		if _, err := schemalock.Read(path); err == nil || !strings.Contains(err.Error(), want) {

@@ -3,6 +3,7 @@ package schemalock
 import (
 	"encoding"
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -22,6 +23,22 @@ type Shape struct {
 	Elem     *Shape           `json:"elem,omitempty"`     // of an array, and of a map's values
 	Length   int              `json:"length,omitempty"`   // of an array of fixed length
 	Quoted   bool             `json:"quoted,omitempty"`   // a number or boolean that is written as text
+}
+
+// validate finds what ShapeOf does not make.
+func (s Shape) validate() error {
+	if (s.Kind == "array" || s.Kind == "map") != (s.Elem != nil) {
+		return fmt.Errorf("a shape of kind %q: only arrays and maps have elem, and all of them do", s.Kind)
+	}
+	if s.Elem != nil {
+		return s.Elem.validate()
+	}
+	for name, field := range s.Fields {
+		if err := field.validate(); err != nil {
+			return fmt.Errorf("field %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // ShapeOf gives the shape of a Go type.
