@@ -3,7 +3,6 @@ package integration
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"lexigram.dev/events/broker"
 	"lexigram.dev/events/event"
 	"lexigram.dev/events/eventbus"
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/schema"
 )
 
@@ -31,22 +31,10 @@ type protocol struct {
 	send   func(t *testing.T, url, topic string, e cloudevents.Event)
 }
 
-func server(t *testing.T, variable string) string {
-	t.Helper()
-	url := os.Getenv(variable)
-	if url == "" && (os.Getenv("REQUIRE_SERVICES") == "1" || os.Getenv("CI") == "true") {
-		t.Fatalf("%s is not set, and services are required", variable)
-	}
-	if url == "" {
-		t.Skipf("set %s to the URL of a server to run this", variable)
-	}
-	return url
-}
-
 func TestEventsAreThoseOfTheOfficialSDKBothWays(t *testing.T) {
 	for name, p := range map[string]protocol{"kafka": kafka(), "nats": jetStream(), "rabbitmq": rabbit()} {
 		t.Run(name, func(t *testing.T) {
-			url := server(t, p.variable)
+			url := testserver.URL(t, p.variable)
 			backend, err := p.open(t.Context(), url)
 			must(t, err)
 			b := broker.New(backend, broker.Options{})

@@ -15,12 +15,13 @@ import (
 	"lexigram.dev/events/broker/brokertest"
 	"lexigram.dev/events/broker/watermillbroker"
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/testserver"
 )
 
 // TestADurableAdapterOfWatermillKeepsTheRulesThatItCan: Watermill's adapter for PostgreSQL has groups and keeps order; a
 // member gets one message at a time, and one member of a group at a time gets any.
 func TestADurableAdapterOfWatermillKeepsTheRulesThatItCan(t *testing.T) {
-	url := server(t, "TEST_POSTGRES_URL")
+	url := testserver.URL(t, "TEST_POSTGRES_URL")
 	const one = "the adapter gives a group one message at a time"
 	brokertest.Run(t, brokertest.Harness{
 		New: func(t *testing.T) func(t *testing.T) broker.Backend {

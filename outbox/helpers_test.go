@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -18,6 +17,7 @@ import (
 	"lexigram.dev/events/broker/membroker"
 	"lexigram.dev/events/deadletter"
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/outbox"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/memstore"
@@ -184,13 +184,7 @@ func sqlite(t *testing.T) base {
 }
 
 func postgres(t *testing.T) base {
-	url := os.Getenv(postgresURL)
-	if url == "" && os.Getenv("REQUIRE_SERVICES") == "1" {
-		t.Fatalf("%s is not set, and services are required", postgresURL)
-	}
-	if url == "" {
-		t.Skipf("set %s to the URL of a PostgreSQL server to run this", postgresURL)
-	}
+	url := testserver.URL(t, postgresURL)
 	id := event.NewID()
 	schema := fmt.Sprintf("test_%x", id[:])
 	b := base{table: outbox.Table{Dialect: outbox.PostgreSQL, Schema: schema, Name: "mail"}}

@@ -12,18 +12,15 @@ import (
 	"lexigram.dev/events/broker"
 	"lexigram.dev/events/broker/brokertest"
 	"lexigram.dev/events/internal/netfault"
+	"lexigram.dev/events/internal/testserver"
 )
 
 // server gives the options for the broker of the tests.
 func server(t testing.TB) Options {
 	t.Helper()
-	url := os.Getenv("TEST_KAFKA_URL")
-	genuine := os.Getenv("TEST_KAFKA_REAL") == "1"
-	switch {
-	case os.Getenv("REQUIRE_SERVICES") == "1" && (url == "" || !genuine):
-		t.Fatal("TEST_KAFKA_URL must be that of a real broker (TEST_KAFKA_REAL=1), and here every server is required")
-	case url == "":
-		t.Skip("TEST_KAFKA_URL is not set")
+	url := testserver.URL(t, "TEST_KAFKA_URL")
+	if testserver.Required() && os.Getenv("TEST_KAFKA_REAL") != "1" {
+		t.Fatal("TEST_KAFKA_URL must be that of a real broker (TEST_KAFKA_REAL=1), and services are required")
 	}
 	o, err := ParseURL(url)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"lexigram.dev/events/broker"
+	"lexigram.dev/events/internal/testserver"
 )
 
 // ownServer is a broker of the test's own, to be killed.
@@ -27,13 +28,7 @@ type ownServer struct {
 // own prepares a broker; it does not run yet.
 func own(t *testing.T) *ownServer {
 	t.Helper()
-	home := os.Getenv("TEST_KAFKA_HOME")
-	if home == "" {
-		if os.Getenv("REQUIRE_SERVICES") == "1" {
-			t.Fatal("TEST_KAFKA_HOME is not set, and here every server is required")
-		}
-		t.Skip("TEST_KAFKA_HOME is not set")
-	}
+	home := testserver.URL(t, "TEST_KAFKA_HOME")
 	s := &ownServer{home: home, folder: t.TempDir(), port: freePort(t), control: freePort(t)}
 	config := fmt.Sprintf(`process.roles=broker,controller
 node.id=1

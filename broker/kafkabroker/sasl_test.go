@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"lexigram.dev/events/broker"
+	"lexigram.dev/events/internal/testserver"
 )
 
 // secured gives the options for a user of the real broker who may do anything with topics and groups that begin with the
@@ -21,13 +21,7 @@ import (
 func secured(t *testing.T, mechanism string) (o Options, prefix string) {
 	t.Helper()
 	o = server(t)
-	addr := os.Getenv("TEST_KAFKA_SASL_ADDR")
-	if addr == "" {
-		if os.Getenv("REQUIRE_SERVICES") == "1" {
-			t.Fatal("TEST_KAFKA_SASL_ADDR is not set, and here every server is required")
-		}
-		t.Skip("TEST_KAFKA_SASL_ADDR is not set")
-	}
+	addr := testserver.URL(t, "TEST_KAFKA_SASL_ADDR")
 	superuser := open(t, o)
 	user := fmt.Sprintf("user%08x", rand.Uint32())
 	prefix = user + "-"

@@ -3,7 +3,6 @@ package natsbroker_test
 import (
 	"context"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -26,19 +25,6 @@ const (
 
 // lease is short, so that what a dead member held goes on soon.
 const lease = 2 * time.Second
-
-// server gives the URL of a test server. Without one the test is skipped, but fails where all services must be there.
-func server(tb testing.TB, variable string) string {
-	tb.Helper()
-	u := os.Getenv(variable)
-	if u == "" {
-		if os.Getenv("REQUIRE_SERVICES") == "1" || os.Getenv("CI") == "true" {
-			tb.Fatalf("%s is not set, and services are required", variable)
-		}
-		tb.Skipf("set %s to the URL of a NATS server with JetStream to run this", variable)
-	}
-	return u
-}
 
 // client connects for the test's own commands.
 func client(tb testing.TB, brokerURL string) jetstream.JetStream {

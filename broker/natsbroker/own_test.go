@@ -15,6 +15,7 @@ import (
 
 	"lexigram.dev/events/broker"
 	"lexigram.dev/events/broker/natsbroker"
+	"lexigram.dev/events/internal/testserver"
 )
 
 func must(t *testing.T, err error) {
@@ -58,7 +59,7 @@ func backlog(t *testing.T, b *broker.Broker, g broker.Group) int64 {
 func group(topics ...string) broker.Group { return broker.Group{Name: "g", Topics: topics} }
 
 func TestAMessagePublishedAgainIsStoredOnceInEachTopic(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	b := broker.New(open(t, url, with(newStream(t, url))), broker.Options{})
 	must(t, b.Declare(t.Context(), group("a", "a.b")))
 	for range 3 {
@@ -82,7 +83,7 @@ func TestAMessagePublishedAgainIsStoredOnceInEachTopic(t *testing.T) {
 }
 
 func TestSpacesAtTheEdgesSurvive(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	b := broker.New(open(t, url, with(newStream(t, url))), broker.Options{})
 	must(t, b.Declare(t.Context(), group("a")))
 	want := broker.Message{ID: " id ", Topic: "a", Key: " k ", Headers: map[string]string{"h": " v%20 ", "plain": "%20"}}
@@ -94,7 +95,7 @@ func TestSpacesAtTheEdgesSurvive(t *testing.T) {
 }
 
 func TestMessagesOfOtherProgramsAreRead(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	stream := newStream(t, url)
 	b := open(t, url, with(stream))
 	g := broker.Group{Name: "g", Topics: []string{"orders.eu"}}
@@ -124,7 +125,7 @@ func TestMessagesOfOtherProgramsAreRead(t *testing.T) {
 }
 
 func TestOurEventsAreCloudEventsInBinaryMode(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	stream := newStream(t, url)
 	b := broker.New(open(t, url, with(stream)), broker.Options{})
 	must(t, b.Publish(t.Context(), broker.Message{
@@ -142,7 +143,7 @@ func TestOurEventsAreCloudEventsInBinaryMode(t *testing.T) {
 }
 
 func TestOversizeMessagesAreRefusedBeforeTheyAreSent(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	backend := open(t, url, with(newStream(t, url)))
 	b := broker.New(backend, broker.Options{})
 	limit := b.Features().MaxMessageBytes
@@ -173,7 +174,7 @@ func TestAServerThatIsDownIsWaitedForUntilTheContextEnds(t *testing.T) {
 }
 
 func TestAStreamThatIsNotToBeMadeIsMissed(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	o := with(newStream(t, url))
 	o.NoCreate = true
 	if _, err := natsbroker.Open(t.Context(), url, o); !errors.Is(err, broker.ErrRefused) || !strings.Contains(err.Error(), o.Stream) {
@@ -182,7 +183,7 @@ func TestAStreamThatIsNotToBeMadeIsMissed(t *testing.T) {
 }
 
 func TestAStreamThatIsRemovedRefusesMessages(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	o := with(newStream(t, url))
 	b := broker.New(open(t, url, o), broker.Options{})
 	must(t, b.Publish(t.Context(), broker.Message{ID: "1", Topic: "a"}))
@@ -193,7 +194,7 @@ func TestAStreamThatIsRemovedRefusesMessages(t *testing.T) {
 }
 
 func TestAFullStreamSaysSo(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	o := with(newStream(t, url))
 	o.MaxBytes = 10_000
 	b := broker.New(open(t, url, o), broker.Options{})
@@ -207,7 +208,7 @@ func TestAFullStreamSaysSo(t *testing.T) {
 }
 
 func TestAStreamOfOtherSubjectsIsRefused(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	o := with(newStream(t, url))
 	_, err := client(t, url).CreateStream(t.Context(), jetstream.StreamConfig{Name: o.Stream, Subjects: []string{o.Stream + "x.>"}})
 	must(t, err)
@@ -217,7 +218,7 @@ func TestAStreamOfOtherSubjectsIsRefused(t *testing.T) {
 }
 
 func TestProgramsAgreeOnWhatTheStreamWasMadeWith(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	o := with(newStream(t, url))
 	o.Partitions = 3
 	first := broker.New(open(t, url, o), broker.Options{})
@@ -233,7 +234,7 @@ func TestProgramsAgreeOnWhatTheStreamWasMadeWith(t *testing.T) {
 }
 
 func TestAWorkQueueHasOneGroupWhichGetsWhatWasThereBefore(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	o := with(newStream(t, url))
 	o.Retention = natsbroker.WorkQueue
 	b := broker.New(open(t, url, o), broker.Options{})
@@ -248,7 +249,7 @@ func TestAWorkQueueHasOneGroupWhichGetsWhatWasThereBefore(t *testing.T) {
 }
 
 func TestARemovedGroupKeepsNothing(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	b := open(t, url, with(newStream(t, url)))
 	port := broker.New(b, broker.Options{})
 	must(t, port.Declare(t.Context(), group("a")))
@@ -261,7 +262,7 @@ func TestARemovedGroupKeepsNothing(t *testing.T) {
 }
 
 func TestTheBacklogTellsHowOldItIs(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	b := broker.New(open(t, url, with(newStream(t, url))), broker.Options{})
 	must(t, b.Declare(t.Context(), group("a")))
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6_000_000, time.UTC)
@@ -272,7 +273,7 @@ func TestTheBacklogTellsHowOldItIs(t *testing.T) {
 }
 
 func TestASingleServerThatMaySyncLaterIsWarnedOf(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	for name, c := range map[string]struct {
 		set  func(o *natsbroker.Options)
 		want string // "": no warning
@@ -301,7 +302,7 @@ func TestASingleServerThatMaySyncLaterIsWarnedOf(t *testing.T) {
 }
 
 func TestAMemberThatLosesItsConnectionWhileItHandlesHasOthersGoOn(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	o := with(newStream(t, url))
 	var p proxies
 	b := p.through(t, url, o)

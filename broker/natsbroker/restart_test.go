@@ -18,6 +18,7 @@ import (
 	"lexigram.dev/events/broker"
 	"lexigram.dev/events/broker/natsbroker"
 	"lexigram.dev/events/broker/natsbroker/embedded"
+	"lexigram.dev/events/internal/testserver"
 
 	natsserver "github.com/nats-io/nats-server/v2/server"
 )
@@ -237,7 +238,7 @@ func (l *ledgerOfKeys) handler(t *testing.T, messages int) broker.Handler {
 }
 
 func TestNoGoroutineIsLeftBehind(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	o := with(newStream(t, url))
 	round := func() {
 		b, err := natsbroker.Open(t.Context(), url, o)

@@ -6,6 +6,7 @@ import (
 	"lexigram.dev/events/broker"
 	"lexigram.dev/events/broker/brokertest"
 	"lexigram.dev/events/broker/natsbroker"
+	"lexigram.dev/events/internal/testserver"
 )
 
 func TestKeepsEveryClauseOfThePort(t *testing.T) {
@@ -18,7 +19,7 @@ func TestKeepsEveryClauseOfThePort(t *testing.T) {
 		"interest": {defaultServer, func(o *natsbroker.Options) { o.Retention = natsbroker.Interest }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			url := server(t, c.variable)
+			url := testserver.URL(t, c.variable)
 			var p proxies
 			h := brokertest.Harness{
 				New: func(t *testing.T) func(t *testing.T) broker.Backend {
@@ -38,6 +39,6 @@ func TestKeepsEveryClauseOfThePort(t *testing.T) {
 }
 
 func BenchmarkSuite(b *testing.B) {
-	url := server(b, defaultServer)
+	url := testserver.URL(b, defaultServer)
 	brokertest.Benchmark(b, func(b *testing.B) broker.Backend { return open(b, url, with(newStream(b, url))) })
 }

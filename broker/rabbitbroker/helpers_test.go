@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"os"
 	"testing"
 	"time"
 
@@ -18,19 +17,13 @@ import (
 	"lexigram.dev/events/broker"
 	"lexigram.dev/events/broker/rabbitbroker"
 	"lexigram.dev/events/internal/netfault"
+	"lexigram.dev/events/internal/testserver"
 )
 
 // variable gives the URL that an environment variable holds.
 func variable(tb testing.TB, name string) *url.URL {
 	tb.Helper()
-	raw := os.Getenv(name)
-	if raw == "" {
-		if servicesRequired() {
-			tb.Fatalf("%s is not set, and services are required", name)
-		}
-		tb.Skipf("needs RabbitMQ: set %s, or run scripts/with-services", name)
-	}
-	u, err := url.Parse(raw)
+	u, err := url.Parse(testserver.URL(tb, name))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -194,10 +187,6 @@ func consume(tb testing.TB, b *rabbitbroker.Broker, g broker.Group, prefetch int
 }
 
 var group = broker.Group{Name: "mailer", Topics: []string{"orders"}}
-
-func servicesRequired() bool {
-	return os.Getenv("REQUIRE_SERVICES") == "1" || os.Getenv("CI") == "true"
-}
 
 // eventually waits until something holds that no signal tells of.
 func eventually(tb testing.TB, what string, holds func() bool) {

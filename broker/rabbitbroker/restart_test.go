@@ -20,6 +20,7 @@ import (
 
 	"lexigram.dev/events/broker"
 	"lexigram.dev/events/broker/rabbitbroker"
+	"lexigram.dev/events/internal/testserver"
 )
 
 // node is a RabbitMQ that a test has to itself.
@@ -36,12 +37,7 @@ func startNode(t *testing.T) *node {
 		t.Skip("starting a server takes seconds")
 	}
 	variable(t, "TEST_RABBITMQ_URL") // skips where there is no RabbitMQ at all
-	if _, err := os.Stat("/usr/lib/rabbitmq/bin/rabbitmq-server"); err != nil {
-		if servicesRequired() {
-			t.Fatal("Debian's rabbitmq-server is not installed, and services are required")
-		}
-		t.Skip("install Debian's rabbitmq-server to run this")
-	}
+	testserver.Program(t, "/usr/lib/rabbitmq/bin/rabbitmq-server")
 	n := &node{dir: t.TempDir(), base: freePorts(t)}
 	n.services(t, "up")
 	t.Cleanup(func() { n.services(t, "down") })

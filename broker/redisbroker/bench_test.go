@@ -10,6 +10,7 @@ import (
 
 	"lexigram.dev/events/broker"
 	"lexigram.dev/events/broker/redisbroker"
+	"lexigram.dev/events/internal/testserver"
 )
 
 const benchmarked = 20_000 // messages in a round
@@ -24,7 +25,7 @@ func benchmarkMessages() []broker.Message {
 
 // BenchmarkConsume measures the handling of what has gathered: by a consumer of ours, and by XREADGROUP and XACK alone.
 func BenchmarkConsume(b *testing.B) {
-	url := server(b, defaultServer)
+	url := testserver.URL(b, defaultServer)
 	b.Run("ours", func(b *testing.B) {
 		backend := open(b, url, redisbroker.Options{Prefix: newPrefix(b, url)})
 		p := broker.New(backend, broker.Options{})

@@ -12,10 +12,11 @@ import (
 
 	"lexigram.dev/events/broker"
 	"lexigram.dev/events/broker/redisbroker"
+	"lexigram.dev/events/internal/testserver"
 )
 
 func TestAMemberWhoseLeaseIsLostIsToldAndOthersGoOn(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	o := redisbroker.Options{Prefix: newPrefix(t, url), Lease: 300 * time.Millisecond}
 	var p proxies
 	g := orders("g")
@@ -55,7 +56,7 @@ func TestAMemberWhoseLeaseIsLostIsToldAndOthersGoOn(t *testing.T) {
 
 // A member that could not say goodbye, since the server was away, is replaced by the next of its program at once.
 func TestANewMemberReplacesTheLostOnesOfItsProgram(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	o := redisbroker.Options{Prefix: newPrefix(t, url), Lease: time.Hour}
 	var p proxies
 	g := orders("g")
@@ -77,7 +78,7 @@ func TestANewMemberReplacesTheLostOnesOfItsProgram(t *testing.T) {
 }
 
 func TestPartitionsAreSharedOutAgainWhenMembersComeAndGo(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	prefix := newPrefix(t, url)
 	b := open(t, url, redisbroker.Options{Prefix: prefix, Partitions: 7})
 	c := client(t, url)
@@ -113,7 +114,7 @@ func TestPartitionsAreSharedOutAgainWhenMembersComeAndGo(t *testing.T) {
 }
 
 func TestNothingIsLeftRunningAfterClose(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	prefix := newPrefix(t, url)
 	use := func() {
 		b, err := redisbroker.Open(t.Context(), url, redisbroker.Options{Prefix: prefix, OnWarning: quiet})
@@ -148,7 +149,7 @@ func TestNothingIsLeftRunningAfterClose(t *testing.T) {
 
 // A wait holds one connection of its own, and none after it.
 func TestAWaitTakesNoConnectionFromOthers(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	prefix := newPrefix(t, url)
 	b := broker.New(open(t, url+"?pool_size=1", redisbroker.Options{Prefix: prefix}), broker.Options{})
 	g := orders("g")

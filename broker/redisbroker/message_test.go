@@ -8,10 +8,11 @@ import (
 
 	"lexigram.dev/events/broker"
 	"lexigram.dev/events/broker/redisbroker"
+	"lexigram.dev/events/internal/testserver"
 )
 
 func TestHeadersAreFieldsByTheirNames(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	prefix := newPrefix(t, url)
 	b := open(t, url, redisbroker.Options{Prefix: prefix, Partitions: 1})
 	at := time.UnixMilli(1_700_000_000_123).UTC()
@@ -33,7 +34,7 @@ func TestHeadersAreFieldsByTheirNames(t *testing.T) {
 }
 
 func TestEntriesOfOthersAreRead(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	prefix := newPrefix(t, url)
 	b := open(t, url, redisbroker.Options{Prefix: prefix})
 	s := consume(t, b, orders("g"), 10)

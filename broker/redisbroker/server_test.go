@@ -15,13 +15,14 @@ import (
 
 	"lexigram.dev/events/broker"
 	"lexigram.dev/events/broker/redisbroker"
+	"lexigram.dev/events/internal/testserver"
 )
 
 // A server with AOF always that is killed again and again in mid-load loses nothing that it confirmed, and keeps the order
 // of keys; consumers and publishers go on when it is back.
 func TestAKilledServerLosesNothingThatItConfirmed(t *testing.T) {
-	own := startServer(t, "--appendonly", "yes", "--appendfsync", "always")
-	b := broker.New(open(t, own.url, redisbroker.Options{RequireDurable: true}), broker.Options{})
+	own := testserver.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always")
+	b := broker.New(open(t, own.URL, redisbroker.Options{RequireDurable: true}), broker.Options{})
 	g := orders("g")
 	must(t, b.Declare(t.Context(), g))
 	var (
@@ -85,8 +86,8 @@ func TestAKilledServerLosesNothingThatItConfirmed(t *testing.T) {
 			<-progress
 		}
 		if round < 3 {
-			own.kill()
-			own.start()
+			own.Kill()
+			own.Start()
 		}
 	}
 	close(stop)
@@ -107,12 +108,12 @@ func TestAKilledServerLosesNothingThatItConfirmed(t *testing.T) {
 
 // All keys of a topic are in one slot, and topics in different ones; a wait for two topics needs two connections.
 func TestItWorksOnACluster(t *testing.T) {
-	own := startServer(t, "--cluster-enabled", "yes")
-	own.do("cluster", "addslotsrange", 0, 16383)
+	own := testserver.StartRedis(t, "--cluster-enabled", "yes")
+	own.Do("cluster", "addslotsrange", 0, 16383)
 	eventually(t, "the forming of the cluster", func() bool {
-		return strings.Contains(own.client.ClusterInfo(t.Context()).Val(), "cluster_state:ok")
+		return strings.Contains(own.Client.ClusterInfo(t.Context()).Val(), "cluster_state:ok")
 	})
-	clients := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{own.client.Options().Addr}})
+	clients := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{own.Client.Options().Addr}})
 	t.Cleanup(func() { _ = clients.Close() })
 	b, err := redisbroker.New(clients, redisbroker.Options{OnWarning: quiet, Lease: lease})
 	must(t, err)
@@ -129,22 +130,22 @@ func TestItWorksOnACluster(t *testing.T) {
 }
 
 func TestOpeningWaitsForAServerThatStarts(t *testing.T) {
-	own := startServer(t)
-	own.kill()
+	own := testserver.StartRedis(t)
+	own.Kill()
 	opened := make(chan error, 1)
 	go func() {
-		b, err := redisbroker.Open(t.Context(), own.url, redisbroker.Options{OnWarning: quiet})
+		b, err := redisbroker.Open(t.Context(), own.URL, redisbroker.Options{OnWarning: quiet})
 		if err == nil {
 			err = b.Close()
 		}
 		opened <- err
 	}()
-	own.start()
+	own.Start()
 	must(t, <-opened)
-	own.kill()
+	own.Kill()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if _, err := redisbroker.Open(ctx, own.url, redisbroker.Options{}); !errors.Is(err, broker.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := redisbroker.Open(ctx, own.URL, redisbroker.Options{}); !errors.Is(err, broker.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a server that stays away: got %v", err)
 	}
 }
@@ -156,8 +157,8 @@ func TestTheServersErrorsAreThoseOfThePort(t *testing.T) {
 		return errors.Join(b.Publish(t.Context(), messages)...)
 	}
 	t.Run("no room", func(t *testing.T) {
-		own := startServer(t, "--maxmemory", "3mb", "--maxmemory-policy", "noeviction")
-		b := open(t, own.url, redisbroker.Options{})
+		own := testserver.StartRedis(t, "--maxmemory", "3mb", "--maxmemory-policy", "noeviction")
+		b := open(t, own.URL, redisbroker.Options{})
 		large := batch("k", 1, 40)
 		for i := range large {
 			large[i].Body = make([]byte, 100_000)
@@ -173,43 +174,43 @@ func TestTheServersErrorsAreThoseOfThePort(t *testing.T) {
 		}
 	})
 	t.Run("a read-only replica", func(t *testing.T) {
-		own := startServer(t, "--replicaof", "127.0.0.1", "1")
-		if _, err := redisbroker.Open(t.Context(), own.url, redisbroker.Options{}); !errors.Is(err, broker.ErrRefused) {
+		own := testserver.StartRedis(t, "--replicaof", "127.0.0.1", "1")
+		if _, err := redisbroker.Open(t.Context(), own.URL, redisbroker.Options{}); !errors.Is(err, broker.ErrRefused) {
 			t.Errorf("got %v, want ErrRefused", err)
 		}
 	})
 	t.Run("a primary that became a replica", func(t *testing.T) {
-		own := startServer(t)
-		b := open(t, own.url, redisbroker.Options{})
+		own := testserver.StartRedis(t)
+		b := open(t, own.URL, redisbroker.Options{})
 		must(t, publish(t, b, message...))
-		own.do("replicaof", "127.0.0.1", "1")
+		own.Do("replicaof", "127.0.0.1", "1")
 		if err := publish(t, b, message...); !errors.Is(err, broker.ErrUnavailable) {
 			t.Errorf("got %v, want ErrUnavailable: a failover is on its way", err)
 		}
 	})
 	t.Run("a wrong password", func(t *testing.T) {
-		own := startServer(t, "--requirepass", "right")
-		u := "redis://:wr0ng@" + strings.TrimPrefix(own.url, "redis://")
+		own := testserver.StartRedis(t, "--requirepass", "right")
+		u := "redis://:wr0ng@" + strings.TrimPrefix(own.URL, "redis://")
 		_, err := redisbroker.Open(t.Context(), u, redisbroker.Options{})
 		if !errors.Is(err, broker.ErrRefused) || strings.Contains(err.Error(), "wr0ng") {
 			t.Errorf("got %v, want ErrRefused without the password", err)
 		}
-		if _, err := redisbroker.Open(t.Context(), own.url, redisbroker.Options{}); !errors.Is(err, broker.ErrRefused) {
+		if _, err := redisbroker.Open(t.Context(), own.URL, redisbroker.Options{}); !errors.Is(err, broker.ErrRefused) {
 			t.Errorf("no password: got %v, want ErrRefused", err)
 		}
 	})
 	t.Run("no permission", func(t *testing.T) {
-		own := startServer(t)
-		own.do("acl", "setuser", "reader", "on", ">pw", "~*", "+info", "+hello", "+ping", "+client", "+evalsha", "+eval", "+hget", "+hset")
-		b := open(t, "redis://reader:pw@"+strings.TrimPrefix(own.url, "redis://"), redisbroker.Options{})
+		own := testserver.StartRedis(t)
+		own.Do("acl", "setuser", "reader", "on", ">pw", "~*", "+info", "+hello", "+ping", "+client", "+evalsha", "+eval", "+hget", "+hset")
+		b := open(t, "redis://reader:pw@"+strings.TrimPrefix(own.URL, "redis://"), redisbroker.Options{})
 		if err := publish(t, b, message...); !errors.Is(err, broker.ErrRefused) {
 			t.Errorf("got %v, want ErrRefused", err)
 		}
 	})
 	t.Run("a key of another program", func(t *testing.T) {
-		own := startServer(t)
-		b := open(t, own.url, redisbroker.Options{Partitions: 1})
-		own.do("set", "{lexigram:orders}:p:0", "x")
+		own := testserver.StartRedis(t)
+		b := open(t, own.URL, redisbroker.Options{Partitions: 1})
+		own.Do("set", "{lexigram:orders}:p:0", "x")
 		for _, messages := range [][]broker.Message{message, batch("k", 1, 3)} {
 			if err := publish(t, b, messages...); !errors.Is(err, broker.ErrRefused) {
 				t.Errorf("got %v, want ErrRefused", err)
@@ -220,19 +221,19 @@ func TestTheServersErrorsAreThoseOfThePort(t *testing.T) {
 		}
 	})
 	t.Run("durability that is not there", func(t *testing.T) {
-		own := startServer(t, "--appendonly", "no")
-		if _, err := redisbroker.Open(t.Context(), own.url, redisbroker.Options{RequireDurable: true}); !errors.Is(err, broker.ErrUnsupported) {
+		own := testserver.StartRedis(t, "--appendonly", "no")
+		if _, err := redisbroker.Open(t.Context(), own.URL, redisbroker.Options{RequireDurable: true}); !errors.Is(err, broker.ErrUnsupported) {
 			t.Errorf("got %v, want ErrUnsupported", err)
 		}
 		var warning string
-		open(t, own.url, redisbroker.Options{OnWarning: func(text string) { warning = text }})
+		open(t, own.URL, redisbroker.Options{OnWarning: func(text string) { warning = text }})
 		if !strings.Contains(warning, "appendonly is off") {
 			t.Errorf("the warning is %q", warning)
 		}
 	})
 	t.Run("replicas that are not there", func(t *testing.T) {
-		own := startServer(t)
-		b := open(t, own.url, redisbroker.Options{WaitReplicas: 1, WaitTimeout: 10 * time.Millisecond})
+		own := testserver.StartRedis(t)
+		b := open(t, own.URL, redisbroker.Options{WaitReplicas: 1, WaitTimeout: 10 * time.Millisecond})
 		var replication *redisbroker.ReplicationError
 		if err := publish(t, b, message...); !errors.Is(err, broker.ErrUnavailable) || !errors.As(err, &replication) || replication.Wanted != 1 {
 			t.Errorf("got %v, want a ReplicationError", err)
@@ -241,15 +242,15 @@ func TestTheServersErrorsAreThoseOfThePort(t *testing.T) {
 }
 
 func TestAReplicaConfirmsBeforeThePublisherIsTold(t *testing.T) {
-	primary := startServer(t)
-	replica := startServer(t, "--replicaof", "127.0.0.1", fmt.Sprint(primary.port))
+	primary := testserver.StartRedis(t)
+	replica := testserver.StartRedis(t, "--replicaof", "127.0.0.1", fmt.Sprint(primary.Port))
 	eventually(t, "the first synchronisation", func() bool {
-		return strings.Contains(replica.client.Info(t.Context(), "replication").Val(), "master_link_status:up")
+		return strings.Contains(replica.Client.Info(t.Context(), "replication").Val(), "master_link_status:up")
 	})
-	b := open(t, primary.url, redisbroker.Options{WaitReplicas: 1, WaitTimeout: 10 * time.Second, Partitions: 1})
+	b := open(t, primary.URL, redisbroker.Options{WaitReplicas: 1, WaitTimeout: 10 * time.Second, Partitions: 1})
 	for n := range 20 {
 		must(t, errors.Join(b.Publish(t.Context(), batch("k", n, 1))...))
-		if got := replica.client.XLen(t.Context(), "{lexigram:orders}:p:0").Val(); got != int64(n+1) {
+		if got := replica.Client.XLen(t.Context(), "{lexigram:orders}:p:0").Val(); got != int64(n+1) {
 			t.Fatalf("the replica has %d messages of %d that were confirmed", got, n+1)
 		}
 	}
@@ -273,7 +274,7 @@ func TestURLsAreCheckedAndNeverQuoted(t *testing.T) {
 }
 
 func TestTheURLsParametersAreTheOptions(t *testing.T) {
-	base := server(t, defaultServer)
+	base := testserver.URL(t, defaultServer)
 	prefix := newPrefix(t, base)
 	u, err := url.Parse(base)
 	must(t, err)

@@ -6,12 +6,13 @@ import (
 	"lexigram.dev/events/broker"
 	"lexigram.dev/events/broker/brokertest"
 	"lexigram.dev/events/broker/redisbroker"
+	"lexigram.dev/events/internal/testserver"
 )
 
 func TestKeepsEveryClauseOfThePort(t *testing.T) {
 	for name, variable := range map[string]string{"default": defaultServer, "durable": durableServer} {
 		t.Run(name, func(t *testing.T) {
-			url := server(t, variable)
+			url := testserver.URL(t, variable)
 			var p proxies
 			brokertest.Run(t, brokertest.Harness{
 				New: func(t *testing.T) func(t *testing.T) broker.Backend {
@@ -26,7 +27,7 @@ func TestKeepsEveryClauseOfThePort(t *testing.T) {
 }
 
 func BenchmarkSuite(b *testing.B) {
-	url := server(b, defaultServer)
+	url := testserver.URL(b, defaultServer)
 	brokertest.Benchmark(b, func(b *testing.B) broker.Backend {
 		return open(b, url, redisbroker.Options{Prefix: newPrefix(b, url)})
 	})

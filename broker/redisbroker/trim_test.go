@@ -7,6 +7,7 @@ import (
 
 	"lexigram.dev/events/broker"
 	"lexigram.dev/events/broker/redisbroker"
+	"lexigram.dev/events/internal/testserver"
 )
 
 func orders(group string) broker.Group {
@@ -45,7 +46,7 @@ func consume(t *testing.T, b *redisbroker.Backend, g broker.Group, prefetch int)
 }
 
 func TestTrimmingNeverRemovesWhatAGroupHasNotReadAndAcknowledged(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	prefix := newPrefix(t, url)
 	b := broker.New(open(t, url, redisbroker.Options{Prefix: prefix, Partitions: 1, Retain: 50}), broker.Options{})
 	c := client(t, url)
@@ -92,7 +93,7 @@ func TestTrimmingNeverRemovesWhatAGroupHasNotReadAndAcknowledged(t *testing.T) {
 }
 
 func TestAGroupThatIsRemovedNoLongerKeepsMessages(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	prefix := newPrefix(t, url)
 	driver := open(t, url, redisbroker.Options{Prefix: prefix, Partitions: 1, Retain: -1})
 	b := broker.New(driver, broker.Options{})
@@ -116,7 +117,7 @@ func TestUnreadMessagesAreRemovedWhenThatIsAskedFor(t *testing.T) {
 		"age":    {MaxAge: time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
-			url := server(t, defaultServer)
+			url := testserver.URL(t, defaultServer)
 			o.Prefix, o.Partitions = newPrefix(t, url), 1
 			b := broker.New(open(t, url, o), broker.Options{})
 			g := orders("slow")

@@ -9,7 +9,7 @@ const module = "lexigram.dev/events"
 // layers lists every package of the module from the bottom up. A package imports only what stands on an earlier line,
 // so never its neighbours on the same line. "." is the module's root.
 var layers = [][]string{
-	{"internal/panics", "internal/netfault", "internal/archtest"},
+	{"internal/panics", "internal/netfault", "internal/redisserver", "internal/testserver", "internal/archtest"},
 	{"event"},                        // L0
 	{"schema"},                       // L0, but it fills in event's records
 	{"schema/schemalock", "observe"}, // L1
@@ -43,6 +43,8 @@ var clients = map[string][]string{
 	"store/mongostore":                   {"go.mongodb.org/mongo-driver/v2"},
 	"store/mongostore/mongobaseline":     {"go.mongodb.org/mongo-driver/v2"},
 	"store/redisstore":                   {"github.com/redis/go-redis/v9"},
+	"internal/testserver":                {"github.com/redis/go-redis/v9"},
+	"internal/redisserver":               {"github.com/redis/go-redis/v9"},
 	"store/redisstore/redisbaseline":     {"github.com/redis/go-redis/v9"},
 	"broker/watermillbroker":             {"github.com/ThreeDotsLabs/watermill"},
 	"broker/redisbroker/redisbaseline":   {"github.com/redis/go-redis/v9"},

@@ -8,13 +8,13 @@ package everybroker
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
 	"lexigram.dev/events/broker"
 	"lexigram.dev/events/drivers"
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/testserver"
 )
 
 // Opener opens another handle on the same broker, as another process would have. It is closed when the test ends.
@@ -43,13 +43,7 @@ func opener(t *testing.T, variable string) Opener {
 		b := open(t, "memory:")
 		return func() *broker.Broker { return b }
 	}
-	url := os.Getenv(variable)
-	if url == "" && (os.Getenv("REQUIRE_SERVICES") == "1" || os.Getenv("CI") == "true") {
-		t.Fatalf("%s is not set, and services are required", variable)
-	}
-	if url == "" {
-		t.Skipf("set %s to the URL of a server to run this", variable)
-	}
+	url := testserver.URL(t, variable)
 	return func() *broker.Broker { return open(t, url) }
 }
 

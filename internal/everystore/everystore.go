@@ -8,7 +8,6 @@ package everystore
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/memstore"
 	"lexigram.dev/events/store/mongostore"
@@ -40,7 +40,7 @@ func Each[TB runner[TB]](tb TB, run func(tb TB, open Opener)) {
 	tb.Helper()
 	Quick(tb, run)
 	tb.Run("mongo", func(tb TB) {
-		url, name := server(tb, "TEST_MONGO_URL"), freshName()
+		url, name := testserver.URL(tb, "TEST_MONGO_URL"), freshName()
 		tb.Cleanup(func() { dropDatabase(tb, url, name) })
 		run(tb, func() store.Backend {
 			b, err := mongostore.Open(tb.Context(), url, mongostore.Options{AutoMigrate: true, Database: name, PollInterval: 10 * time.Millisecond})
@@ -55,7 +55,7 @@ func Quick[TB runner[TB]](tb TB, run func(tb TB, open Opener)) {
 	tb.Helper()
 	Main(tb, run)
 	tb.Run("redis", func(tb TB) {
-		url, name := server(tb, "TEST_REDIS_URL"), freshName()
+		url, name := testserver.URL(tb, "TEST_REDIS_URL"), freshName()
 		tb.Cleanup(func() { unlink(tb, url, name) })
 		run(tb, func() store.Backend {
 			b, err := redisstore.Open(tb.Context(), url, redisstore.Options{AutoMigrate: true, Name: name, OnWarning: func(string) {}})
@@ -90,7 +90,7 @@ func Main[TB runner[TB]](tb TB, run func(tb TB, open Opener)) {
 // Postgres gives the URL of a test server, and the name of a schema on it that is dropped when the test ends.
 func Postgres(tb testing.TB) (url, schema string) {
 	tb.Helper()
-	url, schema = server(tb, "TEST_POSTGRES_URL"), freshName()
+	url, schema = testserver.URL(tb, "TEST_POSTGRES_URL"), freshName()
 	tb.Cleanup(func() { dropSchema(tb, url, schema) })
 	return url, schema
 }
@@ -98,18 +98,6 @@ func Postgres(tb testing.TB) (url, schema string) {
 func freshName() string {
 	id := event.NewID()
 	return fmt.Sprintf("test_%x", id[:])
-}
-
-func server(tb testing.TB, variable string) string {
-	tb.Helper()
-	url := os.Getenv(variable)
-	if url == "" && (os.Getenv("REQUIRE_SERVICES") == "1" || os.Getenv("CI") == "true") {
-		tb.Fatalf("%s is not set, and services are required", variable)
-	}
-	if url == "" {
-		tb.Skipf("set %s to the URL of a server to run this", variable)
-	}
-	return url
 }
 
 // opened closes the backend when the test ends. A context that is handed to Open ends with the test, before the cleanups.

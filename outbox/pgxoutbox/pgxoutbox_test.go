@@ -3,7 +3,6 @@ package pgxoutbox_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -13,6 +12,7 @@ import (
 	"lexigram.dev/events/broker/membroker"
 	"lexigram.dev/events/deadletter"
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/outbox"
 	"lexigram.dev/events/outbox/pgxoutbox"
 	"lexigram.dev/events/store"
@@ -22,13 +22,7 @@ import (
 const postgresURL = "TEST_POSTGRES_URL"
 
 func TestWritesInATransactionOfPgxAndRelaysOverItsPool(t *testing.T) {
-	url := os.Getenv(postgresURL)
-	if url == "" && os.Getenv("REQUIRE_SERVICES") == "1" {
-		t.Fatalf("%s is not set, and services are required", postgresURL)
-	}
-	if url == "" {
-		t.Skipf("set %s to the URL of a PostgreSQL server to run this", postgresURL)
-	}
+	url := testserver.URL(t, postgresURL)
 	ctx := t.Context()
 	pool, err := pgxpool.New(ctx, url)
 	must(t, err)

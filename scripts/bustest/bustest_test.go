@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"lexigram.dev/events/internal/testserver"
 )
 
 // The test binary runs itself as the processes of the test.
@@ -25,13 +27,7 @@ func TestEveryBrokerKeepsItsPromisesUnderFire(t *testing.T) {
 		"redis and the outbox": {"TEST_REDIS_DURABLE_URL", "?lease=1s", "sqlite:"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			url := os.Getenv(c.variable)
-			if url == "" {
-				if os.Getenv("REQUIRE_SERVICES") == "1" || os.Getenv("CI") == "true" {
-					t.Fatalf("%s is not set, and services are required", c.variable)
-				}
-				t.Skipf("set %s to the URL of a server to run this", c.variable)
-			}
+			url := testserver.URL(t, c.variable)
 			b := bustest{
 				broker: url + c.parameters, messages: 5000, keys: 200, publishers: 2, consumers: 3, lasts: 5 * time.Second,
 				patience: time.Minute, maxRSS: 1 << 30,

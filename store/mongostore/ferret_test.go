@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/mongostore"
 )
@@ -13,7 +14,7 @@ import (
 // FerretDB keeps no unique index over lists, so the store looks ids up. The suite itself does not run here: FerretDB's
 // updates are not atomic, so racing writers of records would fail it, as the documentation says.
 func TestIDsStayUniqueOnAServerThatDoesNotKeepThemSo(t *testing.T) {
-	url := server(t, ferretServer)
+	url := testserver.URL(t, ferretServer)
 	o := mongostore.Options{Database: newDatabase(t, url)}
 	handles := []*store.Store{store.New(open(t, url, o), store.Options{}), store.New(open(t, url, o), store.Options{})}
 	pending := []event.Pending{{ID: event.NewID(), Type: "x"}, {ID: event.NewID(), Type: "y"}}
@@ -47,7 +48,7 @@ func TestIDsStayUniqueOnAServerThatDoesNotKeepThemSo(t *testing.T) {
 }
 
 func TestExactlyOneWinsAConditionOnFerretDB(t *testing.T) {
-	url := server(t, ferretServer)
+	url := testserver.URL(t, ferretServer)
 	o := mongostore.Options{Database: newDatabase(t, url)}
 	handles := []*store.Store{store.New(open(t, url, o), store.Options{}), store.New(open(t, url, o), store.Options{})}
 	query := store.Query{{Tags: []event.Tag{"seat:1"}}}

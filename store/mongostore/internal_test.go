@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -12,6 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/store"
 )
 
@@ -34,13 +34,7 @@ func TestBoundsBecomeTheNextValidText(t *testing.T) {
 
 // TestABatchThatIsCarriedOutLateChangesNothing: a process that was held up carries out what others have long done.
 func TestABatchThatIsCarriedOutLateChangesNothing(t *testing.T) {
-	url := os.Getenv("TEST_MONGO_URL")
-	if url == "" {
-		if os.Getenv("REQUIRE_SERVICES") == "1" || os.Getenv("CI") == "true" {
-			t.Fatal("TEST_MONGO_URL is not set, and services are required")
-		}
-		t.Skip("set TEST_MONGO_URL to the URL of a server to run this")
-	}
+	url := testserver.URL(t, "TEST_MONGO_URL")
 	id := event.NewID()
 	b, err := Open(t.Context(), url, Options{Database: fmt.Sprintf("test_%x", id[:]), AutoMigrate: true})
 	if err != nil {

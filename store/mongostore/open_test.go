@@ -10,6 +10,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/mongostore"
 )
@@ -47,7 +48,7 @@ func TestURLAndOptionsMustAgree(t *testing.T) {
 }
 
 func TestStoresWithDifferentPrefixesShareADatabase(t *testing.T) {
-	url := server(t, mongoServer)
+	url := testserver.URL(t, mongoServer)
 	front, query, _ := strings.Cut(url, "?")
 	database := newDatabase(t, url)
 	for i, prefix := range []string{"one", "two"} {
@@ -65,7 +66,7 @@ func TestStoresWithDifferentPrefixesShareADatabase(t *testing.T) {
 }
 
 func TestWhatIsNoStoreIsRefusedAndLeftAlone(t *testing.T) {
-	url := server(t, mongoServer)
+	url := testserver.URL(t, mongoServer)
 	for what, prepare := range map[string]struct {
 		collection string
 		doc        bson.D
@@ -94,7 +95,7 @@ func TestWhatIsNoStoreIsRefusedAndLeftAlone(t *testing.T) {
 }
 
 func TestAMissingStoreSaysWhatToRunAndIsMadeByMigrate(t *testing.T) {
-	url := server(t, mongoServer)
+	url := testserver.URL(t, mongoServer)
 	database := newDatabase(t, url)
 	_, err := mongostore.Open(t.Context(), url, mongostore.Options{Database: database})
 	if !errors.Is(err, store.ErrIncompatible) || !strings.Contains(fmt.Sprint(err), "lexevents migrate up") {
@@ -124,7 +125,7 @@ func TestAMissingStoreSaysWhatToRunAndIsMadeByMigrate(t *testing.T) {
 }
 
 func TestACommitOverTheDocumentLimitIsRefusedBeforeAnythingIsWritten(t *testing.T) {
-	url := server(t, mongoServer)
+	url := testserver.URL(t, mongoServer)
 	s := store.New(open(t, url, mongostore.Options{Database: newDatabase(t, url)}), store.Options{Limits: store.Limits{MaxCommitBytes: 64 << 20}})
 	events := make([]event.Pending, 17)
 	for i := range events {
@@ -148,7 +149,7 @@ func TestACommitOverTheDocumentLimitIsRefusedBeforeAnythingIsWritten(t *testing.
 }
 
 func TestWrongCredentialsAreAClearErrorWithoutThem(t *testing.T) {
-	url := strings.Replace(server(t, mongoServer), "mongodb://", "mongodb://nobody:hunter2@", 1)
+	url := strings.Replace(testserver.URL(t, mongoServer), "mongodb://", "mongodb://nobody:hunter2@", 1)
 	_, err := mongostore.Open(t.Context(), url+"&serverSelectionTimeoutMS=5000", mongostore.Options{})
 	if err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("got %v, want an error without the password", err)
@@ -159,7 +160,7 @@ func TestWrongCredentialsAreAClearErrorWithoutThem(t *testing.T) {
 }
 
 func TestAReplicaSetWakesFollowersOfOtherProcesses(t *testing.T) {
-	url := server(t, mongoServer)
+	url := testserver.URL(t, mongoServer)
 	needReplicaSet(t, url)
 	o := mongostore.Options{Database: newDatabase(t, url), PollInterval: time.Hour}
 	follower, writer := open(t, url, o), open(t, url, o)

@@ -16,6 +16,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/mongostore"
 )
@@ -124,7 +125,7 @@ func (p *proxy) carry(from, to net.Conn, pass func(message []byte) bool) {
 }
 
 func TestAnAppendWhoseAnswerIsLostIsStoredOnceAndAnswered(t *testing.T) {
-	serverURL := server(t, mongoServer)
+	serverURL := testserver.URL(t, mongoServer)
 	p := newProxy(t, serverURL)
 	database := newDatabase(t, serverURL)
 	s := store.New(open(t, p.url+"&retryWrites=false", mongostore.Options{Database: database}), store.Options{})
@@ -152,7 +153,7 @@ func TestAnAppendWhoseAnswerIsLostIsStoredOnceAndAnswered(t *testing.T) {
 }
 
 func TestAnAppendToAServerThatStaysAwayIsUnknownAndARetryTells(t *testing.T) {
-	serverURL := server(t, mongoServer)
+	serverURL := testserver.URL(t, mongoServer)
 	p := newProxy(t, serverURL)
 	database := newDatabase(t, serverURL)
 	s := store.New(open(t, p.url+"&retryWrites=false", mongostore.Options{Database: database, ReconnectFor: 500 * time.Millisecond}), store.Options{})
@@ -177,7 +178,7 @@ func TestAnAppendToAServerThatStaysAwayIsUnknownAndARetryTells(t *testing.T) {
 }
 
 func TestABatchOfRecordsThatWasInterruptedIsCarriedOutByWhoComesNext(t *testing.T) {
-	url := server(t, mongoServer)
+	url := testserver.URL(t, mongoServer)
 	database := newDatabase(t, url)
 	b := open(t, url, mongostore.Options{Database: database})
 	old, err := b.Apply(t.Context(), []store.Op{store.Put("b", "kept", []byte("old")), store.Put("b", "gone", nil)})

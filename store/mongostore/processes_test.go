@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/mongostore"
 )
@@ -79,7 +80,7 @@ func appender(spec string) error {
 func TestSeveralProcessesAppendToOneLog(t *testing.T) {
 	for _, variable := range []string{mongoServer, ferretServer} {
 		t.Run(variable, func(t *testing.T) {
-			url := server(t, variable)
+			url := testserver.URL(t, variable)
 			database := newDatabase(t, url)
 			s := store.New(open(t, url, mongostore.Options{Database: database}), store.Options{})
 			var wg sync.WaitGroup

@@ -3,7 +3,6 @@ package mongostore_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/mongostore"
 	"lexigram.dev/events/store/storetest"
@@ -22,19 +22,6 @@ const (
 	mongoServer  = "TEST_MONGO_URL"
 	ferretServer = "TEST_FERRETDB_URL"
 )
-
-// server gives the URL of a test server. Without one the test is skipped, but fails where all services must be there.
-func server(tb testing.TB, variable string) string {
-	tb.Helper()
-	url := os.Getenv(variable)
-	if url == "" {
-		if os.Getenv("REQUIRE_SERVICES") == "1" || os.Getenv("CI") == "true" {
-			tb.Fatalf("%s is not set, and services are required", variable)
-		}
-		tb.Skipf("set %s to the URL of a server to run this", variable)
-	}
-	return url
-}
 
 // connect gives a client for the test's own commands.
 func connect(tb testing.TB, url string) *mongo.Client {
@@ -95,7 +82,7 @@ func needReplicaSet(t *testing.T, url string) {
 
 func newStore(variable string) func(t *testing.T) func(t *testing.T) store.Backend {
 	return func(t *testing.T) func(t *testing.T) store.Backend {
-		url := server(t, variable)
+		url := testserver.URL(t, variable)
 		database := newDatabase(t, url)
 		return func(t *testing.T) store.Backend {
 			return open(t, url, mongostore.Options{Database: database, PollInterval: 20 * time.Millisecond})
@@ -104,12 +91,12 @@ func newStore(variable string) func(t *testing.T) func(t *testing.T) store.Backe
 }
 
 func TestSuite(t *testing.T) {
-	server(t, mongoServer)
+	testserver.URL(t, mongoServer)
 	storetest.Run(t, storetest.Harness{New: newStore(mongoServer)})
 }
 
 func BenchmarkSuite(b *testing.B) {
-	url := server(b, mongoServer)
+	url := testserver.URL(b, mongoServer)
 	storetest.Benchmark(b, func(b *testing.B) store.Backend {
 		return open(b, url, mongostore.Options{Database: newDatabase(b, url)})
 	})

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/pgstore"
 )
@@ -15,7 +16,7 @@ import (
 // alone opens a store in which the next append of one event is made in its caller's goroutine.
 func alone(t *testing.T) (s *store.Store, dsn, schema string) {
 	t.Helper()
-	dsn = server(t, debianServer)
+	dsn = testserver.URL(t, debianServer)
 	schema = newSchema(t, dsn)
 	s = store.New(open(t, dsn+"&application_name="+schema, pgstore.Options{Schema: schema}), store.Options{})
 	mustAppend(t, s, "first-1", 1) // by the queue, which finds the server

@@ -11,12 +11,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/pgstore"
 )
 
 func TestForeignTransactionsStallNothing(t *testing.T) {
-	dsn := server(t, debianServer)
+	dsn := testserver.URL(t, debianServer)
 	schema := newSchema(t, dsn)
 	s := store.New(open(t, dsn, pgstore.Options{Schema: schema}), store.Options{})
 	mustAppend(t, s, "a-1", 1)
@@ -39,7 +40,7 @@ func TestForeignTransactionsStallNothing(t *testing.T) {
 }
 
 func TestAStrictDefaultIsolationLevelChangesNothing(t *testing.T) {
-	dsn := server(t, debianServer)
+	dsn := testserver.URL(t, debianServer)
 	eachMode(t, func(t *testing.T, mode pgstore.AppendMode) {
 		strict := dsn + "&default_transaction_isolation=serializable"
 		schema := newSchema(t, dsn)
@@ -68,7 +69,7 @@ func TestAStrictDefaultIsolationLevelChangesNothing(t *testing.T) {
 }
 
 func TestAUsersPoolOfOneConnection(t *testing.T) {
-	dsn := server(t, debianServer)
+	dsn := testserver.URL(t, debianServer)
 	for _, setting := range []string{"", "&default_query_exec_mode=exec", "&default_query_exec_mode=simple_protocol"} {
 		eachMode(t, func(t *testing.T, mode pgstore.AppendMode) {
 			pool, err := pgxpool.New(t.Context(), dsn+"&pool_max_conns=1"+setting)
@@ -116,7 +117,7 @@ func TestAUsersPoolOfOneConnection(t *testing.T) {
 }
 
 func TestEventIDsAreFoundInAnyBatch(t *testing.T) {
-	dsn := server(t, debianServer)
+	dsn := testserver.URL(t, debianServer)
 	eachMode(t, func(t *testing.T, mode pgstore.AppendMode) {
 		s := store.New(open(t, dsn, pgstore.Options{Schema: newSchema(t, dsn), AppendMode: mode}), store.Options{})
 		shared := pending(1)[0]

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/pgstore"
 )
@@ -47,7 +48,7 @@ func TestUnreachableServers(t *testing.T) {
 	if !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("got %v, want ErrUnavailable", err)
 	}
-	dsn := server(t, debianServer)
+	dsn := testserver.URL(t, debianServer)
 	u, err := url.Parse(dsn)
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +65,7 @@ func TestUnreachableServers(t *testing.T) {
 }
 
 func TestReadOnly(t *testing.T) {
-	dsn := server(t, debianServer)
+	dsn := testserver.URL(t, debianServer)
 	schema := newSchema(t, dsn)
 	mustAppend(t, store.New(open(t, dsn, pgstore.Options{Schema: schema}), store.Options{}), "a-1", 1)
 	for what, how := range map[string]struct {
@@ -94,7 +95,7 @@ func TestReadOnly(t *testing.T) {
 }
 
 func TestTLSAndPoolSettingsComeFromTheDSN(t *testing.T) {
-	dsn := server(t, debianServer)
+	dsn := testserver.URL(t, debianServer)
 	u, err := url.Parse(dsn)
 	if err != nil {
 		t.Fatal(err)

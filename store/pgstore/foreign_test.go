@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/pgstore"
 )
@@ -18,7 +19,7 @@ const (
 
 func TestWhatOtherProcessesDoToAKnownStreamIsSeen(t *testing.T) {
 	for _, variable := range []string{debianServer, oldestServer, newestServer} {
-		t.Run(variable, func(t *testing.T) { seesWhatOthersDo(t, server(t, variable)) })
+		t.Run(variable, func(t *testing.T) { seesWhatOthersDo(t, testserver.URL(t, variable)) })
 	}
 }
 
@@ -80,7 +81,7 @@ func truncate(t *testing.T, s *store.Store, before event.Version) {
 
 // The streams are hot and known to both processes; each append must find out what the other has done.
 func TestTwoProcessesThatRaceForKnownStreamsLoseNothing(t *testing.T) {
-	dsn := server(t, debianServer)
+	dsn := testserver.URL(t, debianServer)
 	schema := newSchema(t, dsn)
 	handles := []*store.Store{
 		store.New(open(t, dsn, pgstore.Options{Schema: schema}), store.Options{}),

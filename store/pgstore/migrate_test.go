@@ -7,12 +7,13 @@ import (
 	"sync"
 	"testing"
 
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/pgstore"
 )
 
 func TestProcessesThatMigrateAtOnceTakeTurns(t *testing.T) {
-	dsn := server(t, debianServer)
+	dsn := testserver.URL(t, debianServer)
 	schema := newSchema(t, dsn)
 	const processes = 6
 	var wg sync.WaitGroup
@@ -42,7 +43,7 @@ func TestProcessesThatMigrateAtOnceTakeTurns(t *testing.T) {
 }
 
 func TestMigrationsAreAskedFor(t *testing.T) {
-	dsn := server(t, debianServer)
+	dsn := testserver.URL(t, debianServer)
 	schema := newSchema(t, dsn)
 	ctx := t.Context()
 	_, err := pgstore.Open(ctx, dsn, pgstore.Options{Schema: schema})

@@ -12,6 +12,7 @@ import (
 
 	"lexigram.dev/events/event"
 	"lexigram.dev/events/internal/netfault"
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/pgstore"
 )
@@ -49,7 +50,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 }
 
 func TestAppendsWaitForAServerThatComesBack(t *testing.T) {
-	dsn := server(t, debianServer)
+	dsn := testserver.URL(t, debianServer)
 	eachMode(t, func(t *testing.T, mode pgstore.AppendMode) {
 		p := newProxy(t, dsn)
 		s := store.New(open(t, p.url, pgstore.Options{Schema: newSchema(t, dsn), AppendMode: mode}), store.Options{})
@@ -88,7 +89,7 @@ func schemaOf(t *testing.T, s *store.Store) string {
 }
 
 func TestALostAnswerOfACommitIsFoundOut(t *testing.T) {
-	dsn := server(t, debianServer)
+	dsn := testserver.URL(t, debianServer)
 	eachMode(t, func(t *testing.T, mode pgstore.AppendMode) {
 		for _, n := range []int{1, 3, 40} {
 			p := newProxy(t, dsn)
@@ -127,7 +128,7 @@ func TestALostAnswerOfACommitIsFoundOut(t *testing.T) {
 }
 
 func TestAppendsGiveUpOnAServerThatStaysAway(t *testing.T) {
-	dsn := server(t, debianServer)
+	dsn := testserver.URL(t, debianServer)
 	eachMode(t, func(t *testing.T, mode pgstore.AppendMode) {
 		p := newProxy(t, dsn)
 		s := store.New(open(t, p.url, pgstore.Options{Schema: newSchema(t, dsn), AppendMode: mode, ReconnectFor: 50 * time.Millisecond}), store.Options{})
@@ -156,7 +157,7 @@ func TestAppendsGiveUpOnAServerThatStaysAway(t *testing.T) {
 }
 
 func TestCloseDoesNotWaitForAServerThatStaysAway(t *testing.T) {
-	dsn := server(t, debianServer)
+	dsn := testserver.URL(t, debianServer)
 	eachMode(t, func(t *testing.T, mode pgstore.AppendMode) {
 		p := newProxy(t, dsn)
 		s := store.New(open(t, p.url, pgstore.Options{Schema: newSchema(t, dsn), AppendMode: mode, ReconnectFor: time.Hour}), store.Options{})

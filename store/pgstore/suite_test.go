@@ -3,7 +3,6 @@ package pgstore_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/pgstore"
 	"lexigram.dev/events/store/storetest"
@@ -22,19 +22,6 @@ const (
 	oldestServer = "TEST_POSTGRES_OLDEST_URL"
 	newestServer = "TEST_POSTGRES_NEWEST_URL"
 )
-
-// server gives the URL of a test server. Without one the test is skipped, but fails where all services must be there.
-func server(tb testing.TB, variable string) string {
-	tb.Helper()
-	url := os.Getenv(variable)
-	if url == "" {
-		if os.Getenv("REQUIRE_SERVICES") == "1" || os.Getenv("CI") == "true" {
-			tb.Fatalf("%s is not set, and services are required", variable)
-		}
-		tb.Skipf("set %s to the URL of a PostgreSQL server to run this", variable)
-	}
-	return url
-}
 
 // newSchema names a schema for one test, which is dropped when the test ends.
 func newSchema(tb testing.TB, url string) string {
@@ -170,21 +157,21 @@ func TestSuite(t *testing.T) {
 		{"newest/function", newestServer, pgstore.Function},
 	} {
 		t.Run(s.name, func(t *testing.T) {
-			h := &harness{url: server(t, s.variable), mode: s.mode, schemas: map[store.Backend]string{}}
+			h := &harness{url: testserver.URL(t, s.variable), mode: s.mode, schemas: map[store.Backend]string{}}
 			storetest.Run(t, storetest.Harness{New: h.newStore, Pause: h.pause})
 		})
 	}
 }
 
 func BenchmarkSuite(b *testing.B) {
-	url := server(b, debianServer)
+	url := testserver.URL(b, debianServer)
 	storetest.Benchmark(b, func(b *testing.B) store.Backend {
 		return open(b, url, pgstore.Options{Schema: newSchema(b, url)})
 	})
 }
 
 func BenchmarkScale(b *testing.B) {
-	url := server(b, debianServer)
+	url := testserver.URL(b, debianServer)
 	storetest.BenchmarkScale(b, func(b *testing.B) store.Backend {
 		return open(b, url, pgstore.Options{Schema: newSchema(b, url)})
 	})

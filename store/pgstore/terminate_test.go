@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/pgstore"
 )
 
 func TestAppendsSurviveTheEndOfTheirConnection(t *testing.T) {
-	dsn := server(t, debianServer)
+	dsn := testserver.URL(t, debianServer)
 	eachMode(t, func(t *testing.T, mode pgstore.AppendMode) {
 		for _, n := range []int{1, 3, 40} { // by append_one, append_many, COPY
 			schema := newSchema(t, dsn)
@@ -44,7 +45,7 @@ func TestAppendsSurviveTheEndOfTheirConnection(t *testing.T) {
 }
 
 func TestAppendsSurviveKillsUnderLoad(t *testing.T) {
-	dsn := server(t, debianServer)
+	dsn := testserver.URL(t, debianServer)
 	eachMode(t, func(t *testing.T, mode pgstore.AppendMode) {
 		schema := newSchema(t, dsn)
 		named := dsn + "&application_name=" + schema
@@ -108,7 +109,7 @@ func TestAppendsSurviveKillsUnderLoad(t *testing.T) {
 }
 
 func TestCancellingOneCallerLeavesTheOthersAlone(t *testing.T) {
-	dsn := server(t, debianServer)
+	dsn := testserver.URL(t, debianServer)
 	eachMode(t, func(t *testing.T, mode pgstore.AppendMode) {
 		schema := newSchema(t, dsn)
 		s := store.New(open(t, dsn, pgstore.Options{Schema: schema, AppendMode: mode}), store.Options{})

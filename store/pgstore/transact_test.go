@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/pgstore"
 )
 
 func TestTheUsersSQLIsPartOfTheTransaction(t *testing.T) {
-	dsn := server(t, debianServer)
+	dsn := testserver.URL(t, debianServer)
 	schema := newSchema(t, dsn)
 	s := store.New(open(t, dsn, pgstore.Options{Schema: schema}), store.Options{})
 	execute(t, dsn, `create table `+schema+`.orders (id text primary key)`)
@@ -54,7 +55,7 @@ func TestTheUsersSQLIsPartOfTheTransaction(t *testing.T) {
 }
 
 func TestExpiredRecordsAreSwept(t *testing.T) {
-	dsn := server(t, debianServer)
+	dsn := testserver.URL(t, debianServer)
 	schema := newSchema(t, dsn)
 	s := store.New(open(t, dsn, pgstore.Options{Schema: schema}), store.Options{})
 	for i := range 5 {

@@ -210,7 +210,7 @@ func (b *Backend) Describe(ctx context.Context) (store.Description, error) {
 	if err != nil {
 		return store.Description{}, b.explain(ctx, err)
 	}
-	d := store.Description{Backend: "redis", Version: s.name + " " + s.version, Location: b.location, Durability: s.durability()}
+	d := store.Description{Backend: "redis", Version: s.Name + " " + s.Version, Location: b.location, Durability: s.Durability(things)}
 	if b.options.WaitReplicas > 0 {
 		d.Durability += fmt.Sprintf("; received by %d replicas before it is acknowledged", b.options.WaitReplicas)
 	}

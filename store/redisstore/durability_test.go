@@ -2,11 +2,13 @@ package redisstore_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/redisstore"
 )
@@ -25,14 +27,14 @@ func TestDurabilityIsSaidAndMayBeRequired(t *testing.T) {
 		{[]string{"--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "allkeys-lru"}, "throws events away"},
 		{[]string{"--appendonly", "yes", "--appendfsync", "always", "--rename-command", "CONFIG", ""}, "does not tell appendfsync"},
 	} {
-		own := startServer(t, c.args...)
+		own := testserver.StartRedis(t, c.args...)
 		var warnings []string
-		b := open(t, own.url, redisstore.Options{OnWarning: func(text string) { warnings = append(warnings, text) }})
+		b := open(t, own.URL, redisstore.Options{OnWarning: func(text string) { warnings = append(warnings, text) }})
 		d, err := b.Describe(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		strict, err := redisstore.Open(t.Context(), own.url+"?require_durable=true", redisstore.Options{})
+		strict, err := redisstore.Open(t.Context(), own.URL+"?require_durable=true", redisstore.Options{})
 		if c.says == "" {
 			if err != nil || len(warnings) > 0 || !strings.HasPrefix(d.Durability, "on disk before it is acknowledged") {
 				t.Errorf("%v: described as %q, warned %q, required: %v", c.args, d.Durability, warnings, err)
@@ -54,26 +56,26 @@ func TestDurabilityIsSaidAndMayBeRequired(t *testing.T) {
 }
 
 func TestAppendsWaitForReplicas(t *testing.T) {
-	primary := startServer(t, "--repl-diskless-sync-delay", "0")
-	replica := startServer(t)
-	replica.do("replicaof", "127.0.0.1", portOf(primary))
+	primary := testserver.StartRedis(t, "--repl-diskless-sync-delay", "0")
+	replica := testserver.StartRedis(t)
+	replica.Do("replicaof", "127.0.0.1", fmt.Sprint(primary.Port))
 	eventually(t, "replication", func() bool {
-		return strings.Contains(primary.client.Info(t.Context(), "replication").Val(), "state=online")
+		return strings.Contains(primary.Client.Info(t.Context(), "replication").Val(), "state=online")
 	})
-	s := store.New(open(t, primary.url, redisstore.Options{WaitReplicas: 1, WaitTimeout: 5 * time.Second}), store.Options{})
+	s := store.New(open(t, primary.URL, redisstore.Options{WaitReplicas: 1, WaitTimeout: 5 * time.Second}), store.Options{})
 	for i := range 20 {
 		mustAppend(t, s, "a-1", 1)
-		if got := replica.client.LLen(t.Context(), "{lexigram}:s:a-1").Val(); got != int64(i+1) {
+		if got := replica.Client.LLen(t.Context(), "{lexigram}:s:a-1").Val(); got != int64(i+1) {
 			t.Errorf("append %d was acknowledged when the replica had %d", i+1, got)
 		}
 	}
 	if d, err := s.Describe(t.Context()); err != nil || !strings.Contains(d.Durability, "received by 1 replicas") {
 		t.Errorf("described as %q, %v", d.Durability, err)
 	}
-	replica.kill()
-	s = store.New(open(t, primary.url+"?wait_timeout=50ms", redisstore.Options{}), store.Options{})
+	replica.Kill()
+	s = store.New(open(t, primary.URL+"?wait_timeout=50ms", redisstore.Options{}), store.Options{})
 	mustAppend(t, s, "b-1", 1) // does not wait
-	short, err := redisstore.Open(t.Context(), primary.url+"?wait_replicas=1&wait_timeout=50ms", redisstore.Options{OnWarning: quiet})
+	short, err := redisstore.Open(t.Context(), primary.URL+"?wait_replicas=1&wait_timeout=50ms", redisstore.Options{OnWarning: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +102,7 @@ func TestAppendsWaitForReplicas(t *testing.T) {
 }
 
 func TestExpiredRecordsAreRemoved(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	name := newName(t, url)
 	s := store.New(open(t, url, redisstore.Options{Name: name}), store.Options{})
 	ctx := t.Context()

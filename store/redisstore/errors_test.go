@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/redisstore"
 )
@@ -31,8 +32,8 @@ func TestPasswordsNeverShow(t *testing.T) {
 		"redis://u:" + secret + "@127.0.0.1:1/0?name=not{a}name",
 		"redis:" + secret,
 	}
-	own := startServer(t, "--requirepass", "other")
-	urls = append(urls, strings.Replace(own.url, "redis://", "redis://:"+secret+"@", 1))
+	own := testserver.StartRedis(t, "--requirepass", "other")
+	urls = append(urls, strings.Replace(own.URL, "redis://", "redis://:"+secret+"@", 1))
 	for _, url := range urls {
 		_, err := redisstore.Driver().Open(ctx, url, store.OpenOptions{})
 		if err == nil {
@@ -89,7 +90,7 @@ func TestUnreachableServers(t *testing.T) {
 }
 
 func TestStoresAreMadeOnRequestOnly(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	name := newName(t, url)
 	ctx := t.Context()
 	_, err := redisstore.Open(ctx, url, redisstore.Options{Name: name, OnWarning: quiet})
@@ -155,7 +156,7 @@ func drain(s *store.Store, r store.LogRead) error {
 
 // Keys of another program among ours are refused, at opening and later, and nothing is half written.
 func TestForeignKeysAreRefused(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	c := client(t, url)
 	ctx := t.Context()
 	for key, set := range map[string]func(key string) error{
@@ -223,8 +224,8 @@ func TestForeignKeysAreRefused(t *testing.T) {
 }
 
 func TestAFullServerStoresNothingAndCanBeTruncated(t *testing.T) {
-	own := startServer(t, "--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction")
-	s := store.New(open(t, own.url, redisstore.Options{}), store.Options{})
+	own := testserver.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction")
+	s := store.New(open(t, own.URL, redisstore.Options{}), store.Options{})
 	ctx := t.Context()
 	for range 20 {
 		mustAppend(t, s, "a-1", 100)
@@ -232,7 +233,7 @@ func TestAFullServerStoresNothingAndCanBeTruncated(t *testing.T) {
 	if _, err := s.Apply(ctx, store.Put("b", "k", []byte("old"))); err != nil {
 		t.Fatal(err)
 	}
-	own.do("config", "set", "maxmemory", "1mb")
+	own.Do("config", "set", "maxmemory", "1mb")
 	if _, err := s.Append(ctx, "a-1", store.Any(), pending(2)...); !errors.Is(err, store.ErrFull) {
 		t.Errorf("append: got %v, want ErrFull", err)
 	}
@@ -248,27 +249,27 @@ func TestAFullServerStoresNothingAndCanBeTruncated(t *testing.T) {
 	if removed, err := s.Truncate(ctx, "a-1", 1900); err != nil || removed != 1899 {
 		t.Errorf("a truncation of a full server removed %d, %v", removed, err)
 	}
-	own.do("config", "set", "maxmemory", "0")
+	own.Do("config", "set", "maxmemory", "0")
 	if _, err := s.Append(ctx, "a-1", store.Exactly(2000), pending(1)...); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestReplicasAreRefusedUnlessForReading(t *testing.T) {
-	primary := startServer(t, "--repl-diskless-sync-delay", "0")
-	s := store.New(open(t, primary.url, redisstore.Options{}), store.Options{})
+	primary := testserver.StartRedis(t, "--repl-diskless-sync-delay", "0")
+	s := store.New(open(t, primary.URL, redisstore.Options{}), store.Options{})
 	mustAppend(t, s, "a-1", 3)
-	replica := startServer(t, "--repl-diskless-sync-delay", "0")
-	other := store.New(open(t, replica.url, redisstore.Options{}), store.Options{})
-	replica.do("replicaof", "127.0.0.1", fmt.Sprint(primary.port))
-	eventually(t, "replication", func() bool { return replica.client.HGet(t.Context(), "{lexigram}:meta", "head").Val() == "3" })
-	if _, err := redisstore.Open(t.Context(), replica.url, redisstore.Options{}); !errors.Is(err, store.ErrReadOnly) || !strings.Contains(err.Error(), "replica") {
+	replica := testserver.StartRedis(t, "--repl-diskless-sync-delay", "0")
+	other := store.New(open(t, replica.URL, redisstore.Options{}), store.Options{})
+	replica.Do("replicaof", "127.0.0.1", fmt.Sprint(primary.Port))
+	eventually(t, "replication", func() bool { return replica.Client.HGet(t.Context(), "{lexigram}:meta", "head").Val() == "3" })
+	if _, err := redisstore.Open(t.Context(), replica.URL, redisstore.Options{}); !errors.Is(err, store.ErrReadOnly) || !strings.Contains(err.Error(), "replica") {
 		t.Errorf("opening a replica: got %v, want ErrReadOnly", err)
 	}
 	if _, err := other.Append(t.Context(), "a-1", store.Any(), pending(1)...); !errors.Is(err, store.ErrReadOnly) {
 		t.Errorf("append where the server has become a replica: got %v, want ErrReadOnly", err)
 	}
-	b, err := redisstore.Open(t.Context(), replica.url, redisstore.Options{ReadOnly: true})
+	b, err := redisstore.Open(t.Context(), replica.URL, redisstore.Options{ReadOnly: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"os"
 	"testing"
 	"time"
 
@@ -20,19 +19,6 @@ const (
 	defaultServer = "TEST_REDIS_URL"
 	durableServer = "TEST_REDIS_DURABLE_URL"
 )
-
-// server gives the URL of a test server. Without one the test is skipped, but fails where all services must be there.
-func server(tb testing.TB, variable string) string {
-	tb.Helper()
-	u := os.Getenv(variable)
-	if u == "" {
-		if os.Getenv("REQUIRE_SERVICES") == "1" || os.Getenv("CI") == "true" {
-			tb.Fatalf("%s is not set, and services are required", variable)
-		}
-		tb.Skipf("set %s to the URL of a Redis server to run this", variable)
-	}
-	return u
-}
 
 // client connects for the test's own commands.
 func client(tb testing.TB, storeURL string) *redis.Client {

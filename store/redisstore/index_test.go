@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/redisstore"
 	"lexigram.dev/events/store/storetest"
@@ -31,8 +32,8 @@ func commands(t *testing.T, c *redis.Client) int {
 }
 
 func TestConditionsAndFilteredReadsDoNotScanTheLog(t *testing.T) {
-	own := startServer(t)
-	s := store.New(open(t, own.url, redisstore.Options{}), store.Options{})
+	own := testserver.StartRedis(t)
+	s := store.New(open(t, own.URL, redisstore.Options{}), store.Options{})
 	ctx := t.Context()
 	for i := range 20 {
 		events := pending(1000)
@@ -56,16 +57,16 @@ func TestConditionsAndFilteredReadsDoNotScanTheLog(t *testing.T) {
 		"a common and a rare tag":    {store.Condition{Query: tags("common:1", "n:7")}, true},
 		"a rare tag, another type":   {store.Condition{Query: store.Query{{Types: []string{"none"}, Tags: []event.Tag{"n:7"}}}}, false},
 	} {
-		before := commands(t, own.client)
+		before := commands(t, own.Client)
 		_, err := s.AppendIf(ctx, "b-1", c.condition, event.Pending{Type: "other", Data: []byte("{}")})
 		if errors.Is(err, store.ErrConflict) != c.conflict || err != nil && !c.conflict {
 			t.Errorf("%s: got %v", what, err)
 		}
-		if n := commands(t, own.client) - before; n > 40 {
+		if n := commands(t, own.Client) - before; n > 40 {
 			t.Errorf("%s took %d commands on a log of 20,000 events", what, n)
 		}
 	}
-	before := commands(t, own.client)
+	before := commands(t, own.Client)
 	found := 0
 	for _, err := range s.ReadLog(ctx, store.LogRead{Filter: store.Filter{Query: tags("common:1", "n:7777")}}) {
 		if err != nil {
@@ -73,14 +74,14 @@ func TestConditionsAndFilteredReadsDoNotScanTheLog(t *testing.T) {
 		}
 		found++
 	}
-	if n := commands(t, own.client) - before; n > 40 || found != 1 {
+	if n := commands(t, own.Client) - before; n > 40 || found != 1 {
 		t.Errorf("a read of a rare tag took %d commands and found %d events", n, found)
 	}
 }
 
 // Events that were removed stay listed in the middle of an index. Nobody sees them, and conditions do not count them.
 func TestRemovedEventsMatchNothing(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	name := newName(t, url)
 	s := store.New(open(t, url, redisstore.Options{Name: name}), store.Options{})
 	ctx := t.Context()
@@ -146,14 +147,14 @@ func TestRemovedEventsMatchNothing(t *testing.T) {
 
 // A cluster refuses a command whose keys are in several slots, and a script that uses keys of another one.
 func TestOneSlotOfACluster(t *testing.T) {
-	own := startServer(t, "--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1")
+	own := testserver.StartRedis(t, "--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1")
 	slots := []any{"cluster", "addslots"}
 	for i := range 16384 {
 		slots = append(slots, i)
 	}
-	own.do(slots...)
-	eventually(t, "the cluster", func() bool { return own.client.Set(t.Context(), "probe", "1", 0).Err() == nil })
-	cluster := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{own.client.Options().Addr}})
+	own.Do(slots...)
+	eventually(t, "the cluster", func() bool { return own.Client.Set(t.Context(), "probe", "1", 0).Err() == nil })
+	cluster := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{own.Client.Options().Addr}})
 	t.Cleanup(func() { _ = cluster.Close() })
 	storetest.Run(t, storetest.Harness{New: func(t *testing.T) func(t *testing.T) store.Backend {
 		id := event.NewID()

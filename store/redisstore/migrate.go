@@ -52,7 +52,7 @@ func (b *Backend) readMeta(ctx context.Context) (m meta, err error) {
 func (b *Backend) check(ctx context.Context) error {
 	s, err := b.askServer(ctx)
 	if err == nil {
-		err = s.check(b.options.ReadOnly)
+		err = check(s, b.options.ReadOnly)
 	}
 	var m meta
 	if err == nil {
@@ -61,7 +61,7 @@ func (b *Backend) check(ctx context.Context) error {
 	if err != nil {
 		return b.explain(ctx, err)
 	}
-	faults := s.faults()
+	faults := s.Faults(things)
 	if len(faults) > 0 && b.options.RequireDurable {
 		return &kindError{kind: store.ErrIncompatible, err: errors.New("durability is required, but " + strings.Join(faults, "; "))}
 	}
@@ -120,7 +120,7 @@ func (b *Backend) Migrate(ctx context.Context) ([]store.Migration, error) {
 	}
 	s, err := b.askServer(ctx)
 	if err == nil {
-		err = s.check(false)
+		err = check(s, false)
 	}
 	if err == nil {
 		_, err = b.readMeta(ctx) // of another program?

@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/redisstore"
 )
 
 func TestALostAnswerOfAnAppendIsFoundOut(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	for _, n := range []int{1, 3, 40} {
 		for what, expected := range map[string]store.Expected{"exact version": store.Exactly(2), "any version": store.Any()} {
 			p := newProxy(t, url)
@@ -53,7 +54,7 @@ func TestALostAnswerOfAnAppendIsFoundOut(t *testing.T) {
 
 // An append that is lost on its way to the server is sent again, and is not a duplicate of anything.
 func TestALostAppendIsSentAgain(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	p := newProxy(t, url)
 	s := store.New(open(t, p.url, redisstore.Options{Name: newName(t, url)}), store.Options{})
 	const writers, each = 16, 40
@@ -91,7 +92,7 @@ func TestALostAppendIsSentAgain(t *testing.T) {
 }
 
 func TestAppendsWaitForAServerThatComesBack(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	p := newProxy(t, url)
 	s := store.New(open(t, p.url, redisstore.Options{Name: newName(t, url)}), store.Options{})
 	mustAppend(t, s, "a-1", 1)
@@ -115,7 +116,7 @@ func TestAppendsWaitForAServerThatComesBack(t *testing.T) {
 }
 
 func TestAppendsGiveUpOnAServerThatStaysAway(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	p := newProxy(t, url)
 	s := store.New(open(t, p.url, redisstore.Options{Name: newName(t, url), ReconnectFor: 50 * time.Millisecond}), store.Options{})
 	mustAppend(t, s, "a-1", 1)
@@ -137,7 +138,7 @@ func TestAppendsGiveUpOnAServerThatStaysAway(t *testing.T) {
 }
 
 func TestCloseDoesNotWaitForAServerThatStaysAway(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	p := newProxy(t, url)
 	s := store.New(open(t, p.url, redisstore.Options{Name: newName(t, url), ReconnectFor: time.Hour}), store.Options{})
 	mustAppend(t, s, "a-1", 1)
@@ -158,7 +159,7 @@ func TestCloseDoesNotWaitForAServerThatStaysAway(t *testing.T) {
 }
 
 func TestACallEndsWithItsContextAlthoughTheServerIsSilent(t *testing.T) {
-	url := server(t, defaultServer)
+	url := testserver.URL(t, defaultServer)
 	p := newProxy(t, url)
 	s := store.New(open(t, p.url, redisstore.Options{Name: newName(t, url)}), store.Options{})
 	mustAppend(t, s, "a-1", 1)

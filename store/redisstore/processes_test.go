@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/redisstore"
 )
@@ -76,7 +77,7 @@ func TestSeveralProcessesShareAStore(t *testing.T) {
 	for what, variable := range map[string]string{"default": defaultServer, "durable": durableServer} {
 		t.Run(what, func(t *testing.T) {
 			const children = 3
-			url := server(t, variable)
+			url := testserver.URL(t, variable)
 			name := newName(t, url)
 			acknowledged := map[event.StreamID]event.Version{}
 			var mu sync.Mutex
@@ -163,8 +164,8 @@ func follow(t *testing.T, s *store.Store, ended <-chan struct{}) {
 // A server with AOF always that is killed again and again in mid-load loses nothing that was acknowledged and doubles
 // nothing, and the appends that it interrupts go on when it is back.
 func TestAKilledServerLosesNothingThatItAcknowledged(t *testing.T) {
-	own := startServer(t, "--appendonly", "yes", "--appendfsync", "always")
-	s := store.New(open(t, own.url, redisstore.Options{RequireDurable: true}), store.Options{})
+	own := testserver.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always")
+	s := store.New(open(t, own.URL, redisstore.Options{RequireDurable: true}), store.Options{})
 	const writers = 16
 	acknowledged := make([]event.Version, writers)
 	stop, progress := make(chan struct{}), make(chan struct{}, 1)
@@ -192,8 +193,8 @@ func TestAKilledServerLosesNothingThatItAcknowledged(t *testing.T) {
 		for range 400 {
 			<-progress
 		}
-		own.kill()
-		own.start()
+		own.Kill()
+		own.Start()
 	}
 	for range 400 {
 		<-progress

@@ -1,24 +1,18 @@
 package mongobaseline
 
 import (
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/mongostore"
 )
 
 func TestTheBaselineDoesWhatTheStoreDoes(t *testing.T) {
-	url := os.Getenv("TEST_MONGO_URL")
-	if url == "" {
-		if os.Getenv("REQUIRE_SERVICES") == "1" || os.Getenv("CI") == "true" {
-			t.Fatal("TEST_MONGO_URL is not set, and services are required")
-		}
-		t.Skip("set TEST_MONGO_URL to the URL of a MongoDB server to run this")
-	}
+	url := testserver.URL(t, "TEST_MONGO_URL")
 	front, query, _ := strings.Cut(url, "?")
 	url = strings.TrimSuffix(front, "/") + "/test_mongobaseline?prefix=base&" + query
 	backend, err := mongostore.Open(t.Context(), url, mongostore.Options{AutoMigrate: true})

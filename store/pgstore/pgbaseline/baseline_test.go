@@ -3,23 +3,17 @@ package pgbaseline
 import (
 	"context"
 	"net/url"
-	"os"
 	"testing"
 	"time"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/pgstore"
 )
 
 func TestTheBaselineDoesWhatTheStoreDoes(t *testing.T) {
-	dsn := os.Getenv("TEST_POSTGRES_URL")
-	if dsn == "" {
-		if os.Getenv("REQUIRE_SERVICES") == "1" || os.Getenv("CI") == "true" {
-			t.Fatal("TEST_POSTGRES_URL is not set, and services are required")
-		}
-		t.Skip("set TEST_POSTGRES_URL to the URL of a PostgreSQL server to run this")
-	}
+	dsn := testserver.URL(t, "TEST_POSTGRES_URL")
 	u, err := url.Parse(dsn)
 	if err != nil {
 		t.Fatal(err)

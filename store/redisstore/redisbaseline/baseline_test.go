@@ -1,7 +1,6 @@
 package redisbaseline
 
 import (
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -9,18 +8,13 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/internal/testserver"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/redisstore"
 )
 
 func TestTheBaselineDoesWhatTheStoreDoes(t *testing.T) {
-	url := os.Getenv("TEST_REDIS_URL")
-	if url == "" {
-		if os.Getenv("REQUIRE_SERVICES") == "1" || os.Getenv("CI") == "true" {
-			t.Fatal("TEST_REDIS_URL is not set, and services are required")
-		}
-		t.Skip("set TEST_REDIS_URL to the URL of a Redis server to run this")
-	}
+	url := testserver.URL(t, "TEST_REDIS_URL")
 	options, err := redis.ParseURL(url)
 	if err != nil {
 		t.Fatal(err)
