@@ -236,7 +236,7 @@ func TestNoInstanceRunsOnTwoWorkers(t *testing.T) {
 		first := &mortal{Backend: under, left: -1, dead: make(chan struct{})}
 		set, stop := life(t, first, brief(t), func(func() bool) []saga.Definer { return definitions(true) })
 		start(t, set, "one", "7", order{})
-		<-entered // at once, or when the log is looked at next: a mortal store has no wake-ups
+		<-entered         // at once, or when the log is looked at next: a mortal store has no wake-ups
 		close(first.dead) // its writes, renewals of its lease among them, do not get through any more
 		begun := time.Now()
 		second := &mortal{Backend: under, left: -1, dead: make(chan struct{})}
