@@ -56,7 +56,8 @@ rabbitmq_up() {
   : >"$folder/env.conf"
   echo '[rabbitmq_management].' >"$folder/enabled_plugins"
   rabbitmq_settings >"$folder/env.sh"
-  # Confirmed is on disk, as it comes. The alarms stop publishers long before this machine has a problem.
+  # Confirmed is on disk, as it comes. The alarms stop publishers long before this machine has a problem; what counts is
+  # the memory that is in use, not what Erlang holds on to after it.
   cat >"$folder/rabbitmq.conf" <<CONF
 listeners.tcp.default = 127.0.0.1:$port
 management.tcp.ip = 127.0.0.1
@@ -64,6 +65,7 @@ management.tcp.port = $(rabbitmq_management_port)
 management_agent.disable_metrics_collector = true
 disk_free_limit.absolute = 50MB
 vm_memory_high_watermark.absolute = 1GB
+vm_memory_calculation_strategy = erlang
 log.console = false
 CONF
   # Not /usr/sbin/rabbitmq-server: that one changes the user and the folder.
