@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"lexigram.dev/events/broker"
 	"lexigram.dev/events/command"
 	"lexigram.dev/events/deadletter"
 	"lexigram.dev/events/observe"
 	"lexigram.dev/events/query"
+	"lexigram.dev/events/saga"
 	"lexigram.dev/events/schema"
 	"lexigram.dev/events/store"
 )
@@ -23,10 +25,12 @@ type Engine struct {
 	queries  *query.Bus
 	broker   *broker.Broker
 	letters  *deadletter.Letters
-	close    func() error // does its work once
+	now      func() time.Time // nil: time.Now
+	close    func() error     // does its work once
 
 	mu      sync.Mutex // guards what follows
 	parts   []*part
+	sagas   *saga.Set          // nil: none
 	stop    context.CancelFunc // of Run; nil before
 	stopped chan struct{}      // closed when Run has returned
 	closed  bool
@@ -53,6 +57,7 @@ func assemble(o Options, hooks observe.Hooks) *Engine {
 		queries:  query.NewBus(query.Options{Timeout: o.QueryTimeout, Hooks: hooks, NewID: o.NewID}),
 		broker:   broker.New(o.Broker, broker.Options{Now: o.Now}),
 		letters:  deadletter.New(events, deadletter.Options{Now: o.Now}),
+		now:      o.Now,
 		stopped:  make(chan struct{}),
 	}
 	e.close = sync.OnceValue(e.shutDown)

@@ -32,6 +32,9 @@ type Info struct {
 	Attempt int    // from 1
 	// Key is the same at each attempt, and of no other task. Give it to partners as the idempotency key.
 	Key event.ID
+	// Undoes is, in a compensation, the key that the action had which is undone. A partner who takes that back should
+	// refuse it from then on: an attempt that was given up may still be on its way to him.
+	Undoes event.ID
 }
 
 type infoKey struct{}
@@ -59,6 +62,9 @@ func (d *driver) begin(definition Definer, t *task) {
 	copied := *t
 	d.running[t.number] = &attempt{claim: t.claims, cancel: cancel}
 	info := Info{Saga: d.name, ID: d.id, Step: t.step, Attempt: t.attempts + 1, Key: t.key(s.stream)}
+	if undone, err := s.task(t.of); err == nil {
+		info.Undoes = undone.key(s.stream)
+	}
 	m := s.metadata()
 	m.CausationID = info.Key.String()
 	inner := event.WithMetadata(context.WithValue(ctx, infoKey{}, info), m)
