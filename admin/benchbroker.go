@@ -16,8 +16,8 @@ import (
 type BrokerBaseline interface {
 	// Publish sends messages and returns once the broker has confirmed them all. It is safe for concurrent use.
 	Publish(ctx context.Context, messages []broker.Message) error
-	// Consume takes what was published and acknowledges it, telling handled how many each time, until ctx ends; then it
-	// returns nil.
+	// Consume takes what was published, calls handled(1) for each message, as a consumer calls a handler, and acknowledges
+	// it, until ctx ends; then it returns nil.
 	Consume(ctx context.Context, prefetch int, handled func(n int)) error
 	// Close removes what it has made.
 	Close() error

@@ -58,7 +58,7 @@ type Stream interface {
 	// was not acknowledged will be redelivered; the caller closes it and consumes again.
 	Receive(ctx context.Context, limit int) ([]Received, error)
 
-	// Ack tells that the messages were handled; they are never delivered to this group again.
+	// Ack tells that the messages were handled; they are never delivered to this group again. The slice is not kept.
 	Ack(ctx context.Context, messages []Received) error
 
 	// Release gives messages back, to be delivered again, to whichever member, after a pause. Where it is 0, nobody has

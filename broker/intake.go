@@ -10,46 +10,24 @@ import (
 // waits behind it. Lanes that can go on take turns.
 type intake struct {
 	mu      sync.Mutex
-	ready   []*lane        // nobody works on them, and they do not pause
-	lanes   map[key]*lane  // those with a key
-	all     map[*lane]bool // all that hold something
-	held    int            // taken and neither acknowledged nor dropped
-	limit   int            // of held
+	lanes   *lanes
+	ready   queue // nobody works on them, and they do not pause
+	hands   []*hand
+	idle    int     // workers that wait
+	settled []*item // handled, to be acknowledged
+	held    int     // taken and neither acknowledged nor dropped
+	limit   int     // of held
 	stopped bool
+	ended   bool      // no more is handled
 	work    sync.Cond // there is a ready lane, or it was stopped
 	space   sync.Cond // there is room, or the waiter's context may have ended
-}
 
-type key struct{ topic, key string }
-
-type lane struct {
-	key     key
-	items   []*item // the first is the one that is handled or pauses
-	working bool
-	timer   *time.Timer // of the pause; nil: none
-}
-
-// item is a message that a consumer has taken.
-type item struct {
-	Received
-	session *session
-	attempt int   // from 1
-	cause   error // why it has failed for good
-	unkept  int   // failures to keep it as a dead letter
-	failure error // of the last attempt, for the hooks
-}
-
-func (it *item) delivery(r Redelivery) Delivery {
-	d := Delivery{Message: it.Message, Attempt: it.attempt, Deliveries: it.Deliveries}
-	if r == ByBroker {
-		d.Attempt = max(1, it.Deliveries)
-	}
-	return d
+	toAcknowledge sync.Cond // there is something in settled, or it has ended
 }
 
 func newIntake(limit int) *intake {
-	q := &intake{lanes: map[key]*lane{}, all: map[*lane]bool{}, limit: limit}
-	q.work.L, q.space.L = &q.mu, &q.mu
+	q := &intake{lanes: newLanes(limit), limit: limit}
+	q.work.L, q.space.L, q.toAcknowledge.L = &q.mu, &q.mu, &q.mu
 	return q
 }
 
@@ -70,7 +48,7 @@ func (q *intake) wake() {
 	q.space.Broadcast()
 }
 
-// free tells that n items are acknowledged or dropped.
+// free tells that n items are acknowledged.
 func (q *intake) free(n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -80,79 +58,59 @@ func (q *intake) free(n int) {
 
 // add takes messages in.
 func (q *intake) add(s *session, messages []Received) {
+	items := make([]item, len(messages))
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.held += len(messages)
-	for _, m := range messages {
-		it := &item{Received: m, session: s, attempt: 1}
-		k := key{m.Message.Topic, m.Message.Key}
-		l := q.lanes[k]
-		if l == nil {
-			l = &lane{key: k}
-			q.all[l] = true
-			if k.key != "" {
-				q.lanes[k] = l
+	for i := range messages {
+		it := &items[i]
+		it.Received, it.session, it.attempt = &messages[i], s, 1
+		l, isNew := q.lanes.of(it.Message.Topic, it.Message.Key)
+		if isNew {
+			l.first = it
+			if !q.stopped {
+				q.ready.push(l)
 			}
-			q.push(l)
+		} else {
+			l.last.next = it
 		}
-		l.items = append(l.items, it)
+		l.last = it
+	}
+	q.work.Signal() // whoever wakes wakes the next
+}
+
+// settle takes in what has become of the first item of a lane that was worked on. The lock is held.
+func (q *intake) settle(l *lane) {
+	l.taken = false
+	if l.outcome == tryLater {
+		q.pause(l)
+		return
+	}
+	it := l.first
+	if l.outcome == handled {
+		q.settled = append(q.settled, it) // it counts as held until it is acknowledged
+	} else {
+		q.held--
+		q.space.Broadcast()
+	}
+	if l.first, it.next = it.next, nil; l.first == nil {
+		q.lanes.remove(l)
+	} else if !q.stopped {
+		q.ready.push(l)
 	}
 }
 
-// push makes a lane ready.
-func (q *intake) push(l *lane) {
-	q.ready = append(q.ready, l)
-	q.work.Signal()
-}
-
-// next waits for a lane, and takes it to work on its first item; nil: the run has stopped.
-func (q *intake) next() (*lane, *item) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for len(q.ready) == 0 && !q.stopped {
-		q.work.Wait()
-	}
-	if q.stopped {
-		return nil, nil
-	}
-	l := q.ready[0]
-	q.ready[0] = nil
-	q.ready = q.ready[1:]
-	l.working = true
-	return l, l.items[0]
-}
-
-// done removes the first item of a lane, whose work is over.
-func (q *intake) done(l *lane) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	l.working = false
-	l.items[0] = nil
-	l.items = l.items[1:]
-	switch {
-	case len(l.items) == 0:
-		delete(q.all, l)
-		if l.key.key != "" {
-			delete(q.lanes, l.key)
-		}
-	case !q.stopped:
-		q.push(l)
-	}
-}
-
-// later lets a lane pause; its first item is then worked on again.
-func (q *intake) later(l *lane, pause time.Duration) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	l.working = false
+// pause lets a lane pause; its first item is then worked on again.
+func (q *intake) pause(l *lane) {
 	if q.stopped {
 		return
 	}
-	l.timer = time.AfterFunc(pause, func() {
+	l.timer = time.AfterFunc(l.pause, func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		if l.timer = nil; !q.stopped {
-			q.push(l)
+			q.ready.push(l)
+			q.work.Signal()
 		}
 	})
 }
@@ -164,14 +122,38 @@ func (q *intake) stop() []*item {
 	defer q.mu.Unlock()
 	q.stopped = true
 	q.work.Broadcast()
+	for _, h := range q.hands {
+		q.collect(h)
+	}
 	var idle []*item
-	for l := range q.all {
+	for l := q.lanes.ring.after; l != &q.lanes.ring; l = l.after {
 		if l.timer != nil {
 			l.timer.Stop()
 		}
-		if !l.working {
-			idle = append(idle, l.items...)
+		for it := l.first; it != nil && !l.taken; it = it.next {
+			idle = append(idle, it)
 		}
 	}
 	return idle
+}
+
+// end tells that no more is handled.
+func (q *intake) end() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ended = true
+	q.toAcknowledge.Signal()
+}
+
+// handled waits for items that were handled, and moves them to a slice that is used again; none: it has ended.
+func (q *intake) handled(into []*item) []*item {
+	clear(into)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.settled) == 0 && !q.ended {
+		q.toAcknowledge.Wait()
+	}
+	items := q.settled
+	q.settled = into[:0]
+	return items
 }

@@ -14,13 +14,10 @@ import (
 // run is one Run of a Consumer: a receiver (the caller's goroutine), workers, and one goroutine that acknowledges.
 type run struct {
 	*Consumer
-	intake  *intake
-	settled chan *item // handled, to be acknowledged; as long as the prefetch, so that workers never wait
+	intake *intake
 }
 
-func newRun(c *Consumer) *run {
-	return &run{Consumer: c, intake: newIntake(c.o.Prefetch), settled: make(chan *item, c.o.Prefetch)}
-}
+func newRun(c *Consumer) *run { return &run{Consumer: c, intake: newIntake(c.o.Prefetch)} }
 
 func (r *run) run(ctx context.Context) error {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -37,7 +34,7 @@ func (r *run) run(ctx context.Context) error {
 	r.giveBack(work, r.intake.stop())
 	workers.Wait()
 	grace.Stop()
-	close(r.settled)
+	r.intake.end()
 	acker.Wait()
 	if last != nil {
 		r.close(last)
@@ -50,21 +47,9 @@ func (r *run) run(ctx context.Context) error {
 
 // work handles items until the run stops.
 func (r *run) work(ctx context.Context) {
-	for {
-		l, it := r.intake.next()
-		if l == nil {
-			return
-		}
-		switch outcome, pause := r.watched(ctx, it); outcome {
-		case handled:
-			r.settled <- it // the item counts as held until it is acknowledged
-			r.intake.done(l)
-		case tryLater:
-			r.intake.later(l, pause)
-		case dropped:
-			r.intake.done(l)
-			r.intake.free(1)
-		}
+	h := r.intake.newHand()
+	for it := h.next(); it != nil; it = h.next() {
+		h.finish(r.watched(ctx, it))
 	}
 }
 
@@ -147,7 +132,7 @@ func (r *run) again(ctx context.Context, it *item, pause time.Duration) (outcome
 		return tryLater, pause
 	}
 	err := r.answer(ctx, func(ctx context.Context) error {
-		return it.session.stream.Release(ctx, []Received{it.Received}, pause)
+		return it.session.stream.Release(ctx, []Received{*it.Received}, pause)
 	})
 	if err != nil {
 		it.session.lose()
@@ -160,9 +145,9 @@ func (r *run) again(ctx context.Context, it *item, pause time.Duration) (outcome
 func (r *run) call(ctx context.Context, what string, f func(ctx context.Context) error) (err error) {
 	inner := ctx
 	if r.o.Timeout > 0 {
-		var cancel context.CancelFunc
-		inner, cancel = context.WithTimeoutCause(ctx, r.o.Timeout, ErrTimeout)
-		defer cancel()
+		a := newAttempt(ctx, r.o.Timeout)
+		defer a.end()
+		inner = a
 	}
 	defer func() {
 		if value := recover(); value != nil {
@@ -182,24 +167,39 @@ func (r *run) report(it *item, doing string, err error) {
 
 // acknowledge tells the broker what was handled, in batches of what has gathered meanwhile.
 func (r *run) acknowledge(ctx context.Context) {
-	for it := range r.settled {
-		bySession := map[*session][]Received{it.session: {it.Received}}
-		count := 1
-		for len(r.settled) > 0 {
-			next := <-r.settled
-			bySession[next.session] = append(bySession[next.session], next.Received)
-			count++
+	var items, used []*item
+	var messages []Received
+	for {
+		if items = r.intake.handled(used); len(items) == 0 {
+			return
 		}
-		for s, messages := range bySession {
-			if s.lost() {
-				continue // they are delivered again
+		for rest := items; len(rest) > 0; {
+			s := rest[0].session
+			messages = messages[:0]
+			others := rest[:0]
+			for _, it := range rest {
+				if it.session == s {
+					messages = append(messages, *it.Received)
+				} else {
+					others = append(others, it)
+				}
 			}
-			if err := r.answer(ctx, func(ctx context.Context) error { return s.stream.Ack(ctx, messages) }); err != nil {
-				s.lose()
-				r.o.OnError(fmt.Errorf("group %s: acknowledge %d messages: %w", r.group.Name, len(messages), err))
-			}
+			rest = others
+			r.ack(ctx, s, messages)
+			clear(messages)
 		}
-		r.intake.free(count)
+		r.intake.free(len(items))
+		used = items
+	}
+}
+
+func (r *run) ack(ctx context.Context, s *session, messages []Received) {
+	if s.lost() {
+		return // they are delivered again
+	}
+	if err := r.answer(ctx, func(ctx context.Context) error { return s.stream.Ack(ctx, messages) }); err != nil {
+		s.lose()
+		r.o.OnError(fmt.Errorf("group %s: acknowledge %d messages: %w", r.group.Name, len(messages), err))
 	}
 }
 
@@ -217,7 +217,7 @@ func (r *run) answer(ctx context.Context, send func(ctx context.Context) error) 
 func (r *run) giveBack(ctx context.Context, items []*item) {
 	bySession := map[*session][]Received{}
 	for _, it := range items {
-		bySession[it.session] = append(bySession[it.session], it.Received)
+		bySession[it.session] = append(bySession[it.session], *it.Received)
 	}
 	for s, messages := range bySession {
 		if s.lost() {

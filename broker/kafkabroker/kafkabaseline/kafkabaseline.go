@@ -93,10 +93,12 @@ func (b *Baseline) Consume(ctx context.Context, prefetch int, handled func(n int
 		if len(records) == 0 {
 			continue
 		}
+		for range records {
+			handled(1)
+		}
 		if err := c.CommitRecords(context.WithoutCancel(ctx), records...); err != nil {
 			return err
 		}
-		handled(len(records))
 	}
 }
 

@@ -78,11 +78,11 @@ func (b *Baseline) Consume(ctx context.Context, prefetch int, handled func(n int
 		ids := make([]string, len(entries))
 		for i := range entries {
 			ids[i] = entries[i].ID
+			handled(1)
 		}
 		if err := b.client.XAck(context.WithoutCancel(ctx), b.stream, group, ids...).Err(); err != nil {
 			return err
 		}
-		handled(len(ids))
 	}
 }
 
