@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"lexigram.dev/events/errcode"
 	"lexigram.dev/events/internal/panics"
 	"lexigram.dev/events/store"
 )
@@ -32,7 +33,7 @@ type part struct {
 }
 
 // ErrRunning says that the engine runs already, or has run; it runs once.
-var ErrRunning = errors.New("the engine was started already")
+var ErrRunning = errcode.New(errcode.Running, "the engine was started already")
 
 // PanicError is a panic of a part, with its value and stack.
 type PanicError = panics.Error

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 
+	"lexigram.dev/events/errcode"
 	"lexigram.dev/events/store"
 )
 
@@ -36,6 +37,9 @@ type LineError struct {
 
 // Error implements error.
 func (e *LineError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Err) }
+
+// ErrorCode implements errcode.Coded.
+func (*LineError) ErrorCode() errcode.Code { return errcode.ImportLine }
 
 // Unwrap gives the reason.
 func (e *LineError) Unwrap() error { return e.Err }

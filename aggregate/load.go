@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"time"
 
+	"lexigram.dev/events/errcode"
 	"lexigram.dev/events/event"
 	"lexigram.dev/events/store"
 )
 
 // ErrTruncated says that the first events of the stream were removed, and that no usable snapshot covers them.
-var ErrTruncated = errors.New("the stream's first events are truncated")
+var ErrTruncated = errcode.New(errcode.EventsMissing, "the stream's first events are truncated")
 
 // maxHistory is how many events a load keeps in memory to rebuild the state after a conflict. Beyond it a conflict loads
 // the whole aggregate again.
@@ -149,9 +150,9 @@ func (e *engine[S]) loadAt(ctx context.Context, id string, at Point) (*live[S], 
 	case err != nil:
 		return nil, err
 	case l.version == 0:
-		return nil, fmt.Errorf("load %s at %v: %w: there are no events up to then", stream, at, store.ErrNotFound)
+		return nil, errcode.With(errcode.AggregateNotFound, fmt.Errorf("load %s at %v: %w: there are no events up to then", stream, at, store.ErrNotFound))
 	case l.version < at.version:
-		return nil, fmt.Errorf("load %s at %v: %w: the stream is at version %d", stream, at, store.ErrNotFound, l.version)
+		return nil, errcode.With(errcode.AggregateNotFound, fmt.Errorf("load %s at %v: %w: the stream is at version %d", stream, at, store.ErrNotFound, l.version))
 	}
 	return l, nil
 }
@@ -167,7 +168,7 @@ func (e *engine[S]) loadNow(ctx context.Context, id string) (*live[S], error) {
 		return nil, err
 	}
 	if l.version == 0 {
-		return nil, fmt.Errorf("load %s: %w: the stream holds no events", stream, store.ErrNotFound)
+		return nil, errcode.With(errcode.AggregateNotFound, fmt.Errorf("load %s: %w: the stream holds no events", stream, store.ErrNotFound))
 	}
 	return l, nil
 }

@@ -4,30 +4,31 @@ import (
 	"errors"
 	"fmt"
 
+	"lexigram.dev/events/errcode"
 	"lexigram.dev/events/internal/panics"
 )
 
 // The kinds of errors. Test for them with errors.Is.
 var (
 	// ErrInvalid: the input is malformed. Nothing was sent.
-	ErrInvalid = errors.New("invalid input")
+	ErrInvalid = errcode.New(errcode.Invalid, "invalid input")
 	// ErrTooLarge: the input exceeds a limit. Nothing was sent.
-	ErrTooLarge = errors.New("over the limit")
+	ErrTooLarge = errcode.New(errcode.TooLarge, "over the limit")
 	// ErrUnavailable: the broker cannot be reached or does not answer. What was being published may have arrived:
 	// publish it again with the same ids.
-	ErrUnavailable = errors.New("broker unavailable")
+	ErrUnavailable = errcode.New(errcode.BrokerUnavailable, "broker unavailable")
 	// ErrFull: the broker has no room. Try again later.
-	ErrFull = errors.New("broker is full")
+	ErrFull = errcode.New(errcode.BrokerFull, "broker is full")
 	// ErrRefused: the broker will not do it, however often it is asked: no permission, no such topic.
-	ErrRefused = errors.New("refused by the broker")
+	ErrRefused = errcode.New(errcode.BrokerRefused, "refused by the broker")
 	// ErrClosed: the broker was closed by this program.
-	ErrClosed = errors.New("broker is closed")
+	ErrClosed = errcode.New(errcode.Closed, "broker is closed")
 	// ErrUnsupported: the broker cannot do this; see Features.
-	ErrUnsupported = errors.New("not supported by this broker")
+	ErrUnsupported = errcode.New(errcode.Unsupported, "not supported by this broker")
 	// ErrTimeout: a handler did not finish in time.
-	ErrTimeout = errors.New("timed out")
+	ErrTimeout = errcode.New(errcode.Timeout, "timed out")
 	// ErrDeliveries: a message was given out again and again, and never answered.
-	ErrDeliveries = errors.New("delivered too often")
+	ErrDeliveries = errcode.New(errcode.TooManyDeliveries, "delivered too often")
 )
 
 // PanicError is a panic of a handler, as an error.
@@ -55,6 +56,9 @@ func (e *PublishError) Error() string {
 	}
 	return text
 }
+
+// ErrorCode implements errcode.Coded.
+func (*PublishError) ErrorCode() errcode.Code { return errcode.PublishFailed }
 
 // Unwrap gives the reasons.
 func (e *PublishError) Unwrap() []error {

@@ -1,15 +1,15 @@
 package deadletter
 
 import (
-	"errors"
 	"fmt"
 
+	"lexigram.dev/events/errcode"
 	"lexigram.dev/events/store"
 )
 
 // ErrBehind is the error for a letter that waits behind another of its sequence, which must be dealt with first. The text
 // names it.
-var ErrBehind = errors.New("waits behind another letter of its sequence")
+var ErrBehind = errcode.New(errcode.LetterBehind, "waits behind another letter of its sequence")
 
 // invalid makes an error of the kind store.ErrInvalid.
 func invalid(format string, args ...any) error {

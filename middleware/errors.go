@@ -1,17 +1,19 @@
 package middleware
 
-import "errors"
+import (
+	"lexigram.dev/events/errcode"
+)
 
 // The kinds of errors. Test for them with errors.Is.
 var (
 	// ErrInvalid: a message does not keep its own rules. The error is a *ValidationError.
-	ErrInvalid = errors.New("invalid")
+	ErrInvalid = errcode.New(errcode.Invalid, "invalid")
 	// ErrForbidden: whoever asks may not.
-	ErrForbidden = errors.New("forbidden")
+	ErrForbidden = errcode.New(errcode.Forbidden, "forbidden")
 	// ErrTimeout: what is inside did not finish in time. It comes with context.DeadlineExceeded.
-	ErrTimeout = errors.New("timed out")
+	ErrTimeout = errcode.New(errcode.Timeout, "timed out")
 	// ErrKeyReused: an idempotency key came with another message than before.
-	ErrKeyReused = errors.New("the key was used for another message")
+	ErrKeyReused = errcode.New(errcode.KeyReused, "the key was used for another message")
 	// ErrNoResult: the handlers of events give no result.
-	ErrNoResult = errors.New("the handlers of events give no result")
+	ErrNoResult = errcode.New(errcode.ResultType, "the handlers of events give no result")
 )

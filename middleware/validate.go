@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"strings"
+
+	"lexigram.dev/events/errcode"
 )
 
 // ValidationError is all that is wrong with a message.
@@ -27,6 +29,9 @@ func (e FieldError) Error() string {
 	return e.Field + ": " + e.Text
 }
 
+// ErrorCode implements errcode.Coded.
+func (FieldError) ErrorCode() errcode.Code { return errcode.Invalid }
+
 // Error implements error.
 func (e *ValidationError) Error() string {
 	texts := make([]string, len(e.Fields))
@@ -35,6 +40,9 @@ func (e *ValidationError) Error() string {
 	}
 	return e.Message + ": invalid: " + strings.Join(texts, "; ")
 }
+
+// ErrorCode implements errcode.Coded.
+func (*ValidationError) ErrorCode() errcode.Code { return errcode.Invalid }
 
 // Unwrap makes errors.Is(err, ErrInvalid) hold.
 func (e *ValidationError) Unwrap() error { return ErrInvalid }

@@ -3,7 +3,6 @@ package migrate
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,18 +10,22 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"lexigram.dev/events/errcode"
 	"lexigram.dev/events/event"
 	"lexigram.dev/events/store"
 )
 
 // ErrDifferent is the kind of *DifferentError.
-var ErrDifferent = errors.New("the target holds something else than the source")
+var ErrDifferent = errcode.New(errcode.Different, "the target holds something else than the source")
 
 // DifferentError says where the target first differs from the source, so that it cannot be its copy.
 type DifferentError struct{ Difference Difference }
 
 // Error implements error.
 func (e *DifferentError) Error() string { return ErrDifferent.Error() + ": " + e.Difference.String() }
+
+// ErrorCode implements errcode.Coded.
+func (*DifferentError) ErrorCode() errcode.Code { return errcode.Different }
 
 // Is makes errors.Is true for ErrDifferent and store.ErrConflict.
 func (e *DifferentError) Is(target error) bool {

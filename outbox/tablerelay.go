@@ -11,6 +11,7 @@ import (
 
 	"lexigram.dev/events/broker"
 	"lexigram.dev/events/deadletter"
+	"lexigram.dev/events/errcode"
 	"lexigram.dev/events/event"
 	"lexigram.dev/events/store"
 )
@@ -65,7 +66,7 @@ type TableOptions struct {
 }
 
 // ErrBacklog is the error for messages that wait for too long.
-var ErrBacklog = errors.New("messages wait in the outbox for too long")
+var ErrBacklog = errcode.New(errcode.Backlog, "messages wait in the outbox for too long")
 
 // NewTableRelay makes a relay. It does no I/O. The name tells it from others in dead letters, where its source is
 // "outbox/" and the name.

@@ -1,33 +1,33 @@
 package projection
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
+	"lexigram.dev/events/errcode"
 	"lexigram.dev/events/store"
 )
 
 // The kinds of errors. Test for them with errors.Is.
 var (
 	// ErrUnknown: there is no projection of that name. It is a store.ErrNotFound.
-	ErrUnknown = errors.New("unknown projection")
+	ErrUnknown = errcode.New(errcode.ProjectionNotFound, "unknown projection")
 	// ErrBuilding: another generation is being built already.
-	ErrBuilding = errors.New("a rebuild is running already")
+	ErrBuilding = errcode.New(errcode.RebuildRefused, "a rebuild is running already")
 	// ErrNotBuilding: there is nothing to cancel or to follow.
-	ErrNotBuilding = errors.New("no rebuild is running")
+	ErrNotBuilding = errcode.New(errcode.RebuildRefused, "no rebuild is running")
 	// ErrNoPrevious: there is no generation to switch back to.
-	ErrNoPrevious = errors.New("there is no previous generation")
+	ErrNoPrevious = errcode.New(errcode.RebuildRefused, "there is no previous generation")
 	// ErrCancelled: the rebuild that one waits for was cancelled.
-	ErrCancelled = errors.New("the rebuild was cancelled")
+	ErrCancelled = errcode.New(errcode.RebuildRefused, "the rebuild was cancelled")
 	// ErrFixed: the projection keeps its read model elsewhere, and does not say how to remove a generation of it.
-	ErrFixed = errors.New("cannot be rebuilt: set Options.Drop")
+	ErrFixed = errcode.New(errcode.RebuildRefused, "cannot be rebuilt: set Options.Drop")
 	// ErrNotHandling: documents are changed in handlers alone.
-	ErrNotHandling = errors.New("documents are changed by the handlers of their own projection only")
+	ErrNotHandling = errcode.New(errcode.NotHandling, "documents are changed by the handlers of their own projection only")
 	// ErrGone: the generation that is read, or written, was dropped meanwhile. Read again.
-	ErrGone = errors.New("the generation was dropped")
+	ErrGone = errcode.New(errcode.RebuildRefused, "the generation was dropped")
 	// ErrBehind: an inline projection is too far behind the log to catch up in an append.
-	ErrBehind = errors.New("inline projection is behind")
+	ErrBehind = errcode.New(errcode.ProjectionBehind, "inline projection is behind")
 )
 
 // UnknownError names the projections that there are.
@@ -44,6 +44,9 @@ func (e *UnknownError) Error() string {
 	}
 	return fmt.Sprintf("unknown projection %q: %s", e.Name, known)
 }
+
+// ErrorCode implements errcode.Coded.
+func (*UnknownError) ErrorCode() errcode.Code { return errcode.ProjectionNotFound }
 
 // Is makes it an ErrUnknown and a store.ErrNotFound.
 func (e *UnknownError) Is(target error) bool {
@@ -63,6 +66,9 @@ type HandlerError struct {
 func (e *HandlerError) Error() string {
 	return fmt.Sprintf("projection %s (generation %d): event %s at position %d: %v", e.Projection, e.Generation, e.Type, e.Position, e.Err)
 }
+
+// ErrorCode implements errcode.Coded.
+func (*HandlerError) ErrorCode() errcode.Code { return errcode.ProjectionFailed }
 
 // Unwrap gives the handler's error.
 func (e *HandlerError) Unwrap() error { return e.Err }

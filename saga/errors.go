@@ -3,24 +3,26 @@ package saga
 import (
 	"errors"
 	"fmt"
+
+	"lexigram.dev/events/errcode"
 )
 
 // The kinds of errors. Test for them with errors.Is.
 var (
 	// ErrUnknown: there is no saga of that name, or no instance of that id.
-	ErrUnknown = errors.New("unknown")
+	ErrUnknown = errcode.New(errcode.SagaNotFound, "unknown")
 
 	// ErrExists: there is an instance of that id already, which was begun with other data.
-	ErrExists = errors.New("exists already")
+	ErrExists = errcode.New(errcode.SagaExists, "exists already")
 
 	// ErrEnded: the instance has ended.
-	ErrEnded = errors.New("has ended")
+	ErrEnded = errcode.New(errcode.SagaEnded, "has ended")
 
 	// ErrRefused: the instance is in no state for what is asked for.
-	ErrRefused = errors.New("refused")
+	ErrRefused = errcode.New(errcode.SagaRefused, "refused")
 
 	// ErrRunning: the set runs already.
-	ErrRunning = errors.New("running already")
+	ErrRunning = errcode.New(errcode.Running, "running already")
 )
 
 // permanentError is what Permanent makes.

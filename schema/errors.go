@@ -1,22 +1,22 @@
 package schema
 
 import (
-	"errors"
 	"fmt"
 
+	"lexigram.dev/events/errcode"
 	"lexigram.dev/events/event"
 )
 
 // The kinds of errors. Test for them with errors.Is.
 var (
 	// ErrUnregistered: the registry does not know the Go type, or the stored name.
-	ErrUnregistered = errors.New("not registered")
+	ErrUnregistered = errcode.New(errcode.SchemaNotFound, "not registered")
 	// ErrDuplicate: the name, or the Go type, is registered already.
-	ErrDuplicate = errors.New("registered already")
+	ErrDuplicate = errcode.New(errcode.Schema, "registered already")
 	// ErrVersion: the event was stored in a version that is newer than the registered one, or older than the oldest.
-	ErrVersion = errors.New("unknown schema version")
+	ErrVersion = errcode.New(errcode.SchemaNotFound, "unknown schema version")
 	// ErrContentType: the event's data is in an encoding that its codec does not speak.
-	ErrContentType = errors.New("unknown content type")
+	ErrContentType = errcode.New(errcode.Schema, "unknown content type")
 )
 
 // DecodeError says which event could not be decoded. It wraps the reason.
@@ -34,6 +34,9 @@ func (e *DecodeError) Error() string {
 	return fmt.Sprintf("decode event %s (schema version %d) of stream %s, version %d, at position %d: %v",
 		e.Type, e.SchemaVersion, e.Stream, e.Version, e.Position, e.Err)
 }
+
+// ErrorCode implements errcode.Coded.
+func (*DecodeError) ErrorCode() errcode.Code { return errcode.Schema }
 
 // Unwrap gives the reason.
 func (e *DecodeError) Unwrap() error { return e.Err }

@@ -1,42 +1,42 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 
+	"lexigram.dev/events/errcode"
 	"lexigram.dev/events/event"
 )
 
 // The kinds of errors. Test for them with errors.Is; the types below carry the details.
 var (
 	// ErrConflict: the stream or the log is not as the append expected. Load again, decide again.
-	ErrConflict = errors.New("conflict")
+	ErrConflict = errcode.New(errcode.Conflict, "conflict")
 	// ErrIDReused: an event id is in the store already, with other content, in another stream or in another commit.
-	ErrIDReused = errors.New("event id reused")
+	ErrIDReused = errcode.New(errcode.IDReused, "event id reused")
 	// ErrStreamDeleted: the stream ended with a tombstone.
-	ErrStreamDeleted = errors.New("stream is deleted")
+	ErrStreamDeleted = errcode.New(errcode.StreamDeleted, "stream is deleted")
 	// ErrNotFound: no such stream, or no such record.
-	ErrNotFound = errors.New("not found")
+	ErrNotFound = errcode.New(errcode.NotFound, "not found")
 	// ErrInvalid: the input is malformed. Nothing was written.
-	ErrInvalid = errors.New("invalid input")
+	ErrInvalid = errcode.New(errcode.Invalid, "invalid input")
 	// ErrTooLarge: the input exceeds a limit. Nothing was written.
-	ErrTooLarge = errors.New("over the limit")
+	ErrTooLarge = errcode.New(errcode.TooLarge, "over the limit")
 	// ErrUnavailable: the backend cannot be reached or does not answer. An append may have been stored: append again
 	// with the same ids to find out.
-	ErrUnavailable = errors.New("backend unavailable")
+	ErrUnavailable = errcode.New(errcode.StoreUnavailable, "backend unavailable")
 	// ErrClosed: the store was closed.
-	ErrClosed = errors.New("store is closed")
+	ErrClosed = errcode.New(errcode.Closed, "store is closed")
 	// ErrReadOnly: the backend does not accept writes.
-	ErrReadOnly = errors.New("backend is read-only")
+	ErrReadOnly = errcode.New(errcode.ReadOnly, "backend is read-only")
 	// ErrFull: the backend's disk or quota is full.
-	ErrFull = errors.New("backend is full")
+	ErrFull = errcode.New(errcode.StoreFull, "backend is full")
 	// ErrIncompatible: what is there is no store, or one of a version that this program does not know, or one that must
 	// be migrated first.
-	ErrIncompatible = errors.New("incompatible")
+	ErrIncompatible = errcode.New(errcode.StoreIncompatible, "incompatible")
 	// ErrCorrupt: the stored data is damaged.
-	ErrCorrupt = errors.New("store is corrupt")
+	ErrCorrupt = errcode.New(errcode.Corrupt, "store is corrupt")
 	// ErrUnsupported: the backend lacks the capability.
-	ErrUnsupported = errors.New("not supported by this backend")
+	ErrUnsupported = errcode.New(errcode.Unsupported, "not supported by this backend")
 )
 
 // ConflictError says which expectation of an append was not met.
@@ -59,6 +59,9 @@ func (e *ConflictError) Error() string {
 	return fmt.Sprintf("conflict: expected %s, but stream %s is at version %d", e.Expected, e.Stream, e.Actual)
 }
 
+// ErrorCode implements errcode.Coded.
+func (*ConflictError) ErrorCode() errcode.Code { return errcode.Conflict }
+
 // Is makes errors.Is(err, ErrConflict) true.
 func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
 
@@ -75,6 +78,9 @@ func (e *IDReusedError) Error() string {
 	return fmt.Sprintf("event id %s is already stored in stream %s at position %d: %s", e.ID, e.Stream, e.Position, e.Reason)
 }
 
+// ErrorCode implements errcode.Coded.
+func (*IDReusedError) ErrorCode() errcode.Code { return errcode.IDReused }
+
 // Is makes errors.Is(err, ErrIDReused) true.
 func (e *IDReusedError) Is(target error) bool { return target == ErrIDReused }
 
@@ -85,6 +91,9 @@ type StreamDeletedError struct{ Stream event.StreamID }
 func (e *StreamDeletedError) Error() string {
 	return fmt.Sprintf("stream %s is deleted: its name cannot be used again", e.Stream)
 }
+
+// ErrorCode implements errcode.Coded.
+func (*StreamDeletedError) ErrorCode() errcode.Code { return errcode.StreamDeleted }
 
 // Is makes errors.Is(err, ErrStreamDeleted) true.
 func (e *StreamDeletedError) Is(target error) bool { return target == ErrStreamDeleted }
@@ -100,6 +109,9 @@ type RevisionError struct {
 func (e *RevisionError) Error() string {
 	return fmt.Sprintf("conflict: record %s/%s: expected %s, found %s", e.Bucket, e.Key, e.Expected.phrase(), e.Actual.phrase())
 }
+
+// ErrorCode implements errcode.Coded.
+func (*RevisionError) ErrorCode() errcode.Code { return errcode.Conflict }
 
 // Is makes errors.Is(err, ErrConflict) true.
 func (e *RevisionError) Is(target error) bool { return target == ErrConflict }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"lexigram.dev/events/errcode"
 	"lexigram.dev/events/event"
 )
 
@@ -37,6 +38,9 @@ type HeadError struct{ Expected, Actual event.Position }
 func (e *HeadError) Error() string {
 	return fmt.Sprintf("conflict: expected the log to end at position %d, it ends at %d", e.Expected, e.Actual)
 }
+
+// ErrorCode implements errcode.Coded.
+func (*HeadError) ErrorCode() errcode.Code { return errcode.Conflict }
 
 // Is makes errors.Is(err, ErrConflict) true.
 func (e *HeadError) Is(target error) bool { return target == ErrConflict }

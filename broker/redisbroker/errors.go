@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"lexigram.dev/events/broker"
+	"lexigram.dev/events/errcode"
 )
 
 // errLost is what our scripts say to a member whose lease is over.
@@ -32,6 +33,9 @@ func (e *ReplicationError) Error() string {
 	}
 	return text
 }
+
+// ErrorCode implements errcode.Coded.
+func (*ReplicationError) ErrorCode() errcode.Code { return errcode.NotReplicated }
 
 // Unwrap makes errors.Is(err, broker.ErrUnavailable) true.
 func (e *ReplicationError) Unwrap() []error { return []error{broker.ErrUnavailable, e.Err} }

@@ -9,6 +9,7 @@ import (
 
 	"lexigram.dev/events/broker"
 	"lexigram.dev/events/command"
+	"lexigram.dev/events/errcode"
 	"lexigram.dev/events/store"
 )
 
@@ -121,29 +122,29 @@ func isCode(name string) bool {
 var (
 	// ErrNoReply: no reply came before the deadline, or before the caller gave up. It comes with the context's error.
 	// Whether the command was handled is unknown; with an idempotency key it can be sent again.
-	ErrNoReply = errors.New("no reply")
+	ErrNoReply = errcode.New(errcode.OutcomeUnknown, "no reply")
 	// ErrStopped: the client was stopped while the command was on its way. Whether it was handled is unknown.
-	ErrStopped = errors.New("the client was stopped")
+	ErrStopped = errcode.New(errcode.OutcomeUnknown, "the client was stopped")
 	// ErrRunning: the client runs already.
-	ErrRunning = errors.New("running already")
+	ErrRunning = errcode.New(errcode.Running, "running already")
 	// ErrExpired: the server got the request after its deadline, by the server's clock, and has not begun with it.
-	ErrExpired = errors.New("the deadline has passed")
+	ErrExpired = errcode.New(errcode.Timeout, "the deadline has passed")
 	// ErrUnknownCommand: the server has no command of this name.
-	ErrUnknownCommand = errors.New("unknown command")
+	ErrUnknownCommand = errcode.New(errcode.NoHandler, "unknown command")
 	// ErrMalformed: the server cannot read the request, for example since it is of a newer version.
-	ErrMalformed = errors.New("malformed request")
+	ErrMalformed = errcode.New(errcode.Malformed, "malformed request")
 	// ErrInterrupted: the server stopped while it handled the command. Whether it took effect is unknown.
-	ErrInterrupted = errors.New("interrupted by the server's end")
+	ErrInterrupted = errcode.New(errcode.OutcomeUnknown, "interrupted by the server's end")
 	// ErrKeyReused: the idempotency key was used for another command.
-	ErrKeyReused = errors.New("the idempotency key belongs to another command")
+	ErrKeyReused = errcode.New(errcode.KeyReused, "the idempotency key belongs to another command")
 	// ErrReplyTooLarge: the command was handled, but its result is over the limit of messages. It is a broker.ErrTooLarge.
-	ErrReplyTooLarge = fmt.Errorf("the command was handled, but its result cannot be sent: %w", broker.ErrTooLarge)
+	ErrReplyTooLarge = errcode.With(errcode.TooLarge, fmt.Errorf("the command was handled, but its result cannot be sent: %w", broker.ErrTooLarge))
 	// ErrPanic: the handler panicked. The server's OnError was told the details.
-	ErrPanic = errors.New("the handler panicked")
+	ErrPanic = errcode.New(errcode.Panic, "the handler panicked")
 	// ErrInternal: the handler failed with an error that has no code. The server's OnError was told the details.
-	ErrInternal = errors.New("the handler failed")
+	ErrInternal = errcode.New(errcode.CommandFailed, "the handler failed")
 	// ErrResult: the result cannot be read as what was asked for. The command was handled.
-	ErrResult = errors.New("other result type")
+	ErrResult = errcode.New(errcode.ResultType, "other result type")
 )
 
 // Error is what the server says about a command that failed.
@@ -165,6 +166,14 @@ func (e *Error) Error() string {
 		return fmt.Sprintf("%v; the server has the details under request %s", e.kind, e.Request)
 	}
 	return fmt.Sprintf("failed with code %q", e.Code)
+}
+
+// ErrorCode implements errcode.Coded: that of the kind where it is known, else of a command that failed.
+func (e *Error) ErrorCode() errcode.Code {
+	if code, ok := errcode.Of(e.kind); ok {
+		return code
+	}
+	return errcode.CommandFailed
 }
 
 // Unwrap gives the kind of the error; nil where the client does not know the code.

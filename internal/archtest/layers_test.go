@@ -9,6 +9,7 @@ const module = "lexigram.dev/events"
 // layers lists every package of the module from the bottom up. A package imports only what stands on an earlier line,
 // so never its neighbours on the same line. "." is the module's root.
 var layers = [][]string{
+	{"errcode"}, // L0: what kind of error it is
 	{"internal/panics", "internal/netfault", "internal/redisserver", "internal/testserver", "internal/archtest", "internal/docstest"},
 	{"event"},                        // L0
 	{"schema"},                       // L0, but it fills in event's records

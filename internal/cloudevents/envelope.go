@@ -1,13 +1,12 @@
 package cloudevents
 
 import (
-	"errors"
-
+	"lexigram.dev/events/errcode"
 	"lexigram.dev/events/event"
 )
 
 // ErrMalformed is the kind of error for a message that is no CloudEvent which can be read. The text says what is missing or wrong.
-var ErrMalformed = errors.New("malformed CloudEvent")
+var ErrMalformed = errcode.New(errcode.Malformed, "malformed CloudEvent")
 
 // Envelope is an event on its way between programs.
 type Envelope struct {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"lexigram.dev/events/errcode"
 	"lexigram.dev/events/event"
 	"lexigram.dev/events/store"
 )
@@ -17,9 +18,9 @@ import (
 // The kinds of errors. Test for them with errors.Is.
 var (
 	// ErrLost: the lease has expired, or somebody else holds it.
-	ErrLost = errors.New("the lease is lost")
+	ErrLost = errcode.New(errcode.Fenced, "the lease is lost")
 	// ErrHeld: somebody else holds the lease.
-	ErrHeld = errors.New("held by another")
+	ErrHeld = errcode.New(errcode.Fenced, "held by another")
 )
 
 // HeldError says who holds a lease.
@@ -27,6 +28,9 @@ type HeldError struct{ Key, Owner string }
 
 // Error implements error.
 func (e *HeldError) Error() string { return fmt.Sprintf("lease %s is held by %s", e.Key, e.Owner) }
+
+// ErrorCode implements errcode.Coded.
+func (*HeldError) ErrorCode() errcode.Code { return errcode.Fenced }
 
 // Is makes errors.Is(err, ErrHeld) true.
 func (e *HeldError) Is(target error) bool { return target == ErrHeld }

@@ -4,6 +4,8 @@ package panics
 import (
 	"fmt"
 	"runtime/debug"
+
+	"lexigram.dev/events/errcode"
 )
 
 // Error is a panic of user code, as an error.
@@ -21,6 +23,9 @@ func New(in string, value any) *Error {
 
 // Error implements error. It leaves the stack out; log it from the field.
 func (e *Error) Error() string { return fmt.Sprintf("%s: panic: %v", e.In, e.Value) }
+
+// ErrorCode implements errcode.Coded.
+func (*Error) ErrorCode() errcode.Code { return errcode.Panic }
 
 // Unwrap gives the value that panic was called with if it was an error.
 func (e *Error) Unwrap() error {

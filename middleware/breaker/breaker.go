@@ -12,12 +12,13 @@ import (
 
 	"github.com/sony/gobreaker/v2"
 
+	"lexigram.dev/events/errcode"
 	"lexigram.dev/events/middleware"
 	"lexigram.dev/events/store"
 )
 
 // ErrOpen is the error for messages that were not handled, since the circuit is open.
-var ErrOpen = errors.New("circuit breaker is open")
+var ErrOpen = errcode.New(errcode.CircuitOpen, "circuit breaker is open")
 
 // Options are the settings of a breaker; the zero value works.
 type Options struct {

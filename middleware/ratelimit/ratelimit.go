@@ -4,7 +4,6 @@ package ratelimit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -12,11 +11,12 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"lexigram.dev/events/errcode"
 	"lexigram.dev/events/middleware"
 )
 
 // ErrLimited is the error for messages that were not handled, since more came than may.
-var ErrLimited = errors.New("too many messages")
+var ErrLimited = errcode.New(errcode.RateLimited, "too many messages")
 
 // Options are the settings of a limit. PerSecond is required.
 type Options struct {

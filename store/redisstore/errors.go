@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"lexigram.dev/events/errcode"
 	"lexigram.dev/events/store"
 )
 
@@ -37,6 +38,9 @@ func (e *ReplicationError) Error() string {
 	}
 	return text
 }
+
+// ErrorCode implements errcode.Coded.
+func (*ReplicationError) ErrorCode() errcode.Code { return errcode.NotReplicated }
 
 // Unwrap makes errors.Is(err, store.ErrUnavailable) true.
 func (e *ReplicationError) Unwrap() []error { return []error{store.ErrUnavailable, e.Err} }
