@@ -23,6 +23,9 @@ func (r *Registry) Encode(v any) (event.Pending, error) {
 	if !ok {
 		return event.Pending{}, fmt.Errorf("encode event %T: %w: call schema.Register for it at start-up", v, ErrUnregistered)
 	}
+	if e.Replaced {
+		return event.Pending{}, fmt.Errorf("encode event %T: type %w: append those", v, ErrReplaced)
+	}
 	if value.Kind() != reflect.Pointer {
 		pointer := reflect.New(e.base)
 		pointer.Elem().Set(value)

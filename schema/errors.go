@@ -15,6 +15,11 @@ var (
 	ErrDuplicate = errcode.New(errcode.Schema, "registered already")
 	// ErrVersion: the event was stored in a version that is newer than the registered one, or older than the oldest.
 	ErrVersion = errcode.New(errcode.SchemaNotFound, "unknown schema version")
+	// ErrNewer: it is a newer one. It comes with ErrVersion.
+	ErrNewer = errcode.New(errcode.SchemaNotFound, "a newer release wrote it")
+	// ErrReplaced: events of the type are read as others, see Split and Drop: they are not written any more, and one of
+	// them is not exactly one value.
+	ErrReplaced = errcode.New(errcode.Schema, "replaced by other types")
 	// ErrContentType: the event's data is in an encoding that its codec does not speak.
 	ErrContentType = errcode.New(errcode.Schema, "unknown content type")
 )
@@ -31,6 +36,9 @@ type DecodeError struct {
 
 // Error implements error.
 func (e *DecodeError) Error() string {
+	if e.Stream == "" { // of a message
+		return fmt.Sprintf("decode event %s (schema version %d): %v", e.Type, e.SchemaVersion, e.Err)
+	}
 	return fmt.Sprintf("decode event %s (schema version %d) of stream %s, version %d, at position %d: %v",
 		e.Type, e.SchemaVersion, e.Stream, e.Version, e.Position, e.Err)
 }

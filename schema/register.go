@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"lexigram.dev/events/event"
@@ -17,6 +18,11 @@ type Options struct {
 
 	// Oldest is the oldest version that is still in any store. Versions before it need no upcaster. Defaults to 1.
 	Oldest int
+
+	// Aliases are other names under which such events are stored: those that the type had before it was renamed; and the
+	// one that it is going to have, in the release before that one. The numbers of versions go on over a renaming.
+	// Defaults to none.
+	Aliases []string
 
 	// Upcasters bring older versions to Version: one from each version from Oldest on. Defaults to none.
 	Upcasters []Upcaster
@@ -44,19 +50,25 @@ func (o Options) withDefaults() Options {
 //
 // All faults are reported together. To see those of several registrations, pass their errors to errors.Join.
 func Register[T any](r *Registry, name string, o Options) error {
+	e, err := newEntry[T](name, o)
+	return r.register(e, err)
+}
+
+// register adds an entry that may have faults.
+func (r *Registry) register(e *entry, faults error) error {
+	if err := r.add(e, faults); err != nil {
+		return fmt.Errorf("register event type %q for %v: %w", e.Name, e.Go, err)
+	}
+	return nil
+}
+
+// newEntry gives the entry of a type also where there are faults.
+func newEntry[T any](name string, o Options) (*entry, error) {
 	o = o.withDefaults()
 	registered := reflect.TypeFor[T]()
-	base := registered
-	if base.Kind() == reflect.Pointer {
-		base = base.Elem()
-	}
-	var faults []error
+	base := baseOf(registered)
+	faults := validateNames(append([]string{name}, o.Aliases...))
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	if err := event.ValidateName(name); err != nil {
-		fault("name: %w", err)
-	} else if strings.HasPrefix(name, "$") {
-		fault("name: those that begin with $ belong to the store")
-	}
 	if base.Kind() == reflect.Interface || base.Kind() == reflect.Pointer {
 		fault("type %v: must be a concrete type or a pointer to one", registered)
 	}
@@ -66,10 +78,13 @@ func Register[T any](r *Registry, name string, o Options) error {
 	if o.Codec.ContentType() == "" {
 		fault("codec %T: gives no content type", o.Codec)
 	}
-	steps, err := newChain(o.Oldest, o.Version, o.Upcasters)
+	steps, err := newChain(o.Oldest, o.Version, o.Upcasters, o.Codec)
 	faults = append(faults, err)
 	e := &entry{
-		Type:  Type{Name: name, Version: o.Version, Oldest: o.Oldest, ContentType: o.Codec.ContentType(), Go: registered},
+		Type: Type{
+			Name: name, Aliases: slices.Clone(o.Aliases), Version: o.Version, Oldest: o.Oldest,
+			ContentType: o.Codec.ContentType(), Go: registered,
+		},
 		base:  base,
 		codec: o.Codec,
 		steps: steps,
@@ -87,8 +102,16 @@ func Register[T any](r *Registry, name string, o Options) error {
 			return v, err
 		}
 	}
-	if err := r.add(e, errors.Join(faults...)); err != nil {
-		return fmt.Errorf("register event type %q for %v: %w", name, registered, err)
+	return e, errors.Join(faults...)
+}
+
+func validateNames(names []string) (faults []error) {
+	for _, name := range names {
+		if err := event.ValidateName(name); err != nil {
+			faults = append(faults, fmt.Errorf("name: %w", err))
+		} else if strings.HasPrefix(name, "$") {
+			faults = append(faults, fmt.Errorf("name %q: those that begin with $ belong to the store", name))
+		}
 	}
-	return nil
+	return faults
 }
