@@ -3,6 +3,8 @@ package broker
 import (
 	"context"
 	"time"
+
+	"lexigram.dev/events/checkup"
 )
 
 // Backend is what a driver implements. Its callers have validated their input (see [Broker]); it returns the errors of
@@ -36,6 +38,12 @@ type Backend interface {
 // Gauge is a Backend that can count what a group has not handled yet.
 type Gauge interface {
 	Backlog(ctx context.Context, g Group) (Backlog, error)
+}
+
+// Diagnoser is a Backend that can examine its server: permissions, clock, settings on which durability hangs. It changes
+// nothing.
+type Diagnoser interface {
+	Diagnose(ctx context.Context) ([]checkup.Finding, error)
 }
 
 // Group is a consumer group: each message of its topics goes to one of its members.

@@ -66,6 +66,9 @@ const (
 	ImportLine        Code = "LEX_ERR_EVT_135" // a line of an import is wrong
 	Backlog           Code = "LEX_ERR_EVT_136" // messages wait in the outbox for too long
 	NotCalled         Code = "LEX_ERR_EVT_137" // an earlier handler of the sequence has failed
+	ScheduleNotFound  Code = "LEX_ERR_EVT_138" // no such delivery is pending
+	ScheduleExists    Code = "LEX_ERR_EVT_139" // another delivery of this id is pending
+	ScheduleBusy      Code = "LEX_ERR_EVT_140" // the delivery is being made
 )
 
 // List gives all codes, in their order.
@@ -78,6 +81,6 @@ func List() []Code {
 		NotReplicated, BrokerFull, PublishFailed, TooManyDeliveries, Timeout, OutcomeUnknown, Panic, Running,
 		TooLate, ResultType, KeyReused, Fenced, Checkpoint, LetterBehind, ProjectionBehind, NotHandling,
 		SagaNotFound, SagaExists, SagaEnded, SagaRefused, Malformed, RateLimited, CircuitOpen, Different,
-		ImportLine, Backlog, NotCalled,
+		ImportLine, Backlog, NotCalled, ScheduleNotFound, ScheduleExists, ScheduleBusy,
 	}
 }

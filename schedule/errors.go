@@ -4,22 +4,23 @@ import (
 	"errors"
 	"fmt"
 
+	"lexigram.dev/events/errcode"
 	"lexigram.dev/events/store"
 )
 
 // The kinds of errors. Test for them with errors.Is.
 var (
 	// ErrUnknown: no delivery of that id is pending. There never was one, or it was made or cancelled.
-	ErrUnknown = errors.New("no such delivery is pending")
+	ErrUnknown = errcode.New(errcode.ScheduleNotFound, "no such delivery is pending")
 
 	// ErrExists: a delivery of that id is pending, of other content or for another time.
-	ErrExists = errors.New("exists already")
+	ErrExists = errcode.New(errcode.ScheduleExists, "exists already")
 
 	// ErrDelivering: the delivery is being made just now, so it can be neither cancelled nor replaced.
-	ErrDelivering = errors.New("is being delivered")
+	ErrDelivering = errcode.New(errcode.ScheduleBusy, "is being delivered")
 
 	// ErrRunning: the scheduler runs already.
-	ErrRunning = errors.New("running already")
+	ErrRunning = errcode.New(errcode.Running, "running already")
 )
 
 // permanentError is what Permanent makes.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 
+	"lexigram.dev/events/checkup"
 	"lexigram.dev/events/event"
 )
 
@@ -52,6 +53,12 @@ type Migration struct {
 	Number  int    `json:"number"`
 	Name    string `json:"name"`
 	Applied bool   `json:"applied"`
+}
+
+// Diagnoser is a backend that can examine its server or file: permissions, clock, settings on which durability hangs, room.
+// It changes nothing, and works on a store that was opened with OpenOptions.Pending, too.
+type Diagnoser interface {
+	Diagnose(ctx context.Context) ([]checkup.Finding, error)
 }
 
 // TruncatedBucket is the KV bucket in which a Truncator keeps, by stream, how many events it has removed, as a decimal

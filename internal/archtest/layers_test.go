@@ -9,7 +9,8 @@ const module = "lexigram.dev/events"
 // layers lists every package of the module from the bottom up. A package imports only what stands on an earlier line,
 // so never its neighbours on the same line. "." is the module's root.
 var layers = [][]string{
-	{"errcode"}, // L0: what kind of error it is
+	{"errcode", "checkup"}, // L0: what kind of error it is; what a check-up finds
+	{"docs/errors"}, // its pages
 	{"internal/panics", "internal/netfault", "internal/redisserver", "internal/testserver", "internal/archtest", "internal/docstest"},
 	{"event"},                        // L0
 	{"schema"},                       // L0, but it fills in event's records
