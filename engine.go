@@ -55,7 +55,7 @@ func assemble(o Options, hooks observe.Hooks) *Engine {
 		schema:   o.Schema,
 		commands: command.NewBus(command.Options{Timeout: o.CommandTimeout, Hooks: hooks, NewID: o.NewID}),
 		queries:  query.NewBus(query.Options{Timeout: o.QueryTimeout, Hooks: hooks, NewID: o.NewID}),
-		broker:   broker.New(o.Broker, broker.Options{Now: o.Now}),
+		broker:   broker.New(o.Broker, broker.Options{Hooks: hooks, Now: o.Now}),
 		letters:  deadletter.New(events, deadletter.Options{Now: o.Now}),
 		now:      o.Now,
 		stopped:  make(chan struct{}),

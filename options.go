@@ -28,7 +28,7 @@ type Options struct {
 	// Schema is the registry of event types. Defaults to a new, empty one.
 	Schema *schema.Registry
 
-	// Hooks watch the store and the buses; each implements at least one of the hook interfaces of package observe.
+	// Hooks watch the store, the buses and the broker; each implements at least one of the hook interfaces of package observe.
 	// Defaults to none.
 	Hooks []any
 

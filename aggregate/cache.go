@@ -3,6 +3,7 @@ package aggregate
 import (
 	"container/list"
 	"sync"
+	"time"
 
 	"lexigram.dev/events/event"
 )
@@ -12,12 +13,20 @@ import (
 type cache[S any] struct {
 	mu    sync.Mutex
 	size  int
-	order *list.List // of *live[S], the last used first
+	ttl   time.Duration // 0: any
+	now   func() time.Time
+	order *list.List // of kept[S], the last used first
 	find  map[event.StreamID]*list.Element
 }
 
-func newCache[S any](size int) *cache[S] {
-	return &cache[S]{size: size, order: list.New(), find: map[event.StreamID]*list.Element{}}
+// kept is an aggregate, and since when it was not used.
+type kept[S any] struct {
+	live *live[S]
+	at   time.Time
+}
+
+func newCache[S any](size int, ttl time.Duration, now func() time.Time) *cache[S] {
+	return &cache[S]{size: size, ttl: ttl, now: now, order: list.New(), find: map[event.StreamID]*list.Element{}}
 }
 
 // take gives a live aggregate to the caller, or nil.
@@ -28,7 +37,11 @@ func (c *cache[S]) take(stream event.StreamID) *live[S] {
 	if !ok {
 		return nil
 	}
-	return c.remove(element)
+	found := c.remove(element)
+	if c.ttl > 0 && c.now().Sub(found.at) > c.ttl {
+		return nil
+	}
+	return found.live
 }
 
 // put takes a live aggregate from the caller. Of two of one stream, the newer stays.
@@ -36,19 +49,19 @@ func (c *cache[S]) put(l *live[S]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if element, ok := c.find[l.stream]; ok {
-		if other := c.remove(element); other.version > l.version {
-			l = other
+		if other := c.remove(element); other.live.version > l.version {
+			l = other.live
 		}
 	}
 	l.cached, l.base, l.history, l.partial = true, nil, nil, true
-	c.find[l.stream] = c.order.PushFront(l)
+	c.find[l.stream] = c.order.PushFront(kept[S]{l, c.now()})
 	if c.order.Len() > c.size {
 		c.remove(c.order.Back())
 	}
 }
 
-func (c *cache[S]) remove(element *list.Element) *live[S] {
-	l := c.order.Remove(element).(*live[S])
-	delete(c.find, l.stream)
+func (c *cache[S]) remove(element *list.Element) kept[S] {
+	l := c.order.Remove(element).(kept[S])
+	delete(c.find, l.live.stream)
 	return l
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"lexigram.dev/events/aggregate"
 	"lexigram.dev/events/event"
@@ -100,5 +101,22 @@ func TestDropSnapshotsEmptiesTheCacheToo(t *testing.T) {
 	must(t, err)
 	if got := b.froms(); !slices.Equal(got, []event.Version{1}) {
 		t.Errorf("reads from %v", got)
+	}
+}
+
+func TestAnAggregateThatIsNotUsedForLongLeavesTheCache(t *testing.T) {
+	b := newBank(t)
+	now := time.Now()
+	s := styles(t, b, aggregate.Options{Cache: 2, CacheTTL: time.Minute, Now: func() time.Time { return now }})[0]
+	for _, c := range []struct {
+		after time.Duration
+		reads int
+	}{{0, 1}, {time.Minute, 0}, {time.Minute, 0}, {time.Minute + 1, 1}} {
+		now = now.Add(c.after)
+		b.froms()
+		must(t, s.deposit(t.Context(), "a", nothing))
+		if got := b.froms(); len(got) != c.reads {
+			t.Errorf("after %v: reads from %v, want %d", c.after, got, c.reads)
+		}
 	}
 }

@@ -40,7 +40,7 @@ func newEngine[S any](s *store.Store, r *schema.Registry, category string, fold 
 	_, badCategory := event.NewStreamID(category, "id")
 	e := &engine[S]{log: journal{store: s, registry: r, newID: o.NewID}, category: category, fold: fold, retry: o.Retry}
 	if o.Cache > 0 {
-		e.cache = newCache[S](o.Cache)
+		e.cache = newCache[S](o.Cache, o.CacheTTL, o.Now)
 	}
 	err := errors.Join(missing, badCategory, o.validate())
 	if o.Snapshots != nil {

@@ -23,7 +23,10 @@ type Options struct {
 	// a hot aggregate costs one append and no read. Defaults to 0: no cache.
 	Cache int
 
-	// Now is the clock of snapshots. Defaults to time.Now.
+	// CacheTTL is how long an aggregate stays in the cache that is not used. Defaults to 0: until others push it out.
+	CacheTTL time.Duration
+
+	// Now is the clock of snapshots and of the cache. Defaults to time.Now.
 	Now func() time.Time
 
 	// NewID makes the ids of events. Defaults to event.NewID.
@@ -36,6 +39,10 @@ type Snapshots struct {
 	// Version is the version of the shape of the state. Raise it with every change of the struct or of how it is
 	// folded: snapshots of other versions are ignored. Defaults to 1.
 	Version int
+
+	// Bucket begins the names of the buckets of records that hold the snapshots; "-" and the category follow. Defaults to
+	// "snapshot".
+	Bucket string
 
 	// Every takes a snapshot when so many events were stored since the last one. Negative: never by count. Defaults
 	// to 100.
@@ -76,6 +83,9 @@ func (s Snapshots) withDefaults() Snapshots {
 	if s.Version == 0 {
 		s.Version = 1
 	}
+	if s.Bucket == "" {
+		s.Bucket = "snapshot"
+	}
 	if s.Every == 0 {
 		s.Every = 100
 	}
@@ -95,8 +105,8 @@ func (s Snapshots) withDefaults() Snapshots {
 
 func (o Options) validate() error {
 	var cache, snapshots error
-	if o.Cache < 0 {
-		cache = errors.New("cache: size must not be negative")
+	if o.Cache < 0 || o.CacheTTL < 0 {
+		cache = errors.New("cache: size and time must not be negative")
 	}
 	if s := o.Snapshots; s != nil && (s.Version < 1 || s.Keep < 1 || s.MaxAge < 0) {
 		snapshots = errors.New("snapshots: version and keep must be at least 1, and the age must not be negative")

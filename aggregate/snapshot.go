@@ -39,8 +39,8 @@ type mark struct {
 	at      time.Time     // when it was taken; without one, when the first event was recorded
 }
 
-// snapshotBucket names the bucket of a category.
-func snapshotBucket(category string) string { return "snapshot-" + category }
+// bucket names the bucket of the category.
+func (s *snapshots[S]) bucket() string { return s.Bucket + "-" + s.category }
 
 // versionDigits is the width of a version in a key, so that keys sort as versions do.
 const versionDigits = 19
@@ -57,7 +57,7 @@ func (s *snapshots[S]) scan(id string, upTo event.Version) store.Scan {
 	if upTo > 0 {
 		to = snapshotKey(id, upTo) + "!" // the end is exclusive
 	}
-	return store.Scan{Bucket: snapshotBucket(s.category), From: id + "@", To: to, Backwards: true}
+	return store.Scan{Bucket: s.bucket(), From: id + "@", To: to, Backwards: true}
 }
 
 func owns(id, key string) bool {
@@ -147,7 +147,7 @@ func (s *snapshots[S]) take(ctx context.Context, stream event.StreamID, state S,
 	value := joinSnapshot(snapshotHeader{
 		Schema: s.Version, Version: version, RecordedAt: recordedAt, TakenAt: s.now().UTC(), ContentType: s.Codec.ContentType(),
 	}, data)
-	put := store.Put(snapshotBucket(s.category), snapshotKey(stream.Key(), version), value)
+	put := store.Put(s.bucket(), snapshotKey(stream.Key(), version), value)
 	if _, err = s.store.Apply(ctx, put); err != nil {
 		return fmt.Errorf("take a snapshot of %s: %w", stream, err)
 	}

@@ -88,9 +88,9 @@ func (b *Bus) Handlers() []HandlerInfo {
 // groupOf is the consumer group that brings messages to a handler.
 func (b *Bus) groupOf(h *handler) broker.Group {
 	if b.o.Dispatch == Sequential {
-		return broker.Group{Name: b.group, Topics: b.o.Topics}
+		return broker.Group{Name: b.group, Topics: b.o.Topics, FromStart: b.o.FromStart}
 	}
-	return broker.Group{Name: b.group + "." + h.name, Topics: h.o.Topics}
+	return broker.Group{Name: b.group + "." + h.name, Topics: h.o.Topics, FromStart: b.o.FromStart}
 }
 
 // groups are the consumer groups of the bus.

@@ -30,6 +30,10 @@ type Options struct {
 	// Topics are those that handlers take from. Defaults to Topic alone.
 	Topics []string
 
+	// FromStart makes the bus's groups begin with the oldest events that the broker still has, where it keeps them
+	// (broker.Features.Replay). Defaults to false: with what is published after they were declared.
+	FromStart bool
+
 	// Source says in each event who has sent it: a URI reference. Defaults to "/" and the group.
 	Source string
 

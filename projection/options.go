@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"lexigram.dev/events/deadletter"
@@ -50,6 +51,14 @@ type Options struct {
 	// would be over the store's limits. A document that many events of a batch change is written once, so large batches
 	// make catching up fast; several of them are in memory then. Defaults to 20,000.
 	BatchEvents int
+
+	// RebuildBatchEvents is BatchEvents while a generation is built, and until this process is started again. Defaults to
+	// BatchEvents.
+	RebuildBatchEvents int
+
+	// Exclusive is held while a batch is handled and written: projections that share one are handled one at a time in this
+	// process. Defaults to nil: at the same time.
+	Exclusive sync.Locker
 
 	// DependsOn names projections of the same Set: an event is handled here only after they have handled it.
 	DependsOn []string
@@ -132,6 +141,9 @@ func (o Options) withDefaults(name string) Options {
 	if o.BatchEvents == 0 {
 		o.BatchEvents = 20_000
 	}
+	if o.RebuildBatchEvents == 0 {
+		o.RebuildBatchEvents = o.BatchEvents
+	}
 	if o.KeepPrevious == 0 {
 		o.KeepPrevious = 1
 	}
@@ -166,7 +178,7 @@ func (o Options) validate(s *store.Store) error {
 	fault(o.Version < 1, "the version must be at least 1")
 	fault(o.Mode != Async && o.Mode != Inline, "the mode must be async or inline")
 	fault(o.Partitions < 1, "the number of partitions must be at least 1")
-	fault(o.BatchEvents < 1 || o.CacheDocuments < 1 || o.InlineCatchUp < 0, "BatchEvents and CacheDocuments must be at least 1, InlineCatchUp at least 0")
+	fault(o.BatchEvents < 1 || o.RebuildBatchEvents < 1 || o.CacheDocuments < 1 || o.InlineCatchUp < 0, "BatchEvents, RebuildBatchEvents and CacheDocuments must be at least 1, InlineCatchUp at least 0")
 	fault(o.PollInterval < 0, "the poll interval must not be negative")
 	fault(o.Mode == Inline && !transactor, "inline needs a backend with transactions, which this one does not have: use async, or a backend such as SQLite or PostgreSQL")
 	fault(o.Transaction && !transactor, "Transaction needs a backend with transactions, which this one does not have")

@@ -15,6 +15,7 @@ import (
 type feed struct {
 	projection *Projection
 	generation Generation
+	size       int             // how many events are tried in one unit, at most
 	stop       <-chan struct{} // closed when the generation is no longer run here
 	needs      []*Projection   // those that it depends on
 
@@ -45,7 +46,7 @@ func (f *feed) lane(partition int) (*lane, error) {
 	l := &lane{
 		worker: w,
 		gate:   gate{store: p.store, name: gateName(p.name, f.generation, partition)},
-		chunk:  p.options.BatchEvents,
+		chunk:  f.size,
 	}
 	f.lanes[partition] = l
 	return l, nil
@@ -71,17 +72,25 @@ func (f *feed) Process(ctx context.Context, b *subscription.Batch) error {
 			return err
 		}
 		to = from + allowed
-		if f.projection.plain() {
-			err = l.plain(ctx, b, from, to)
-		} else {
-			to, err = f.step(ctx, l, b, from, to)
-		}
+		to, err = f.handle(ctx, l, b, from, to)
 		if err != nil {
 			return err
 		}
 		from = to
 	}
 	return nil
+}
+
+// handle handles some events, and tells how far it came.
+func (f *feed) handle(ctx context.Context, l *lane, b *subscription.Batch, from, to int) (int, error) {
+	if turn := f.projection.options.Exclusive; turn != nil {
+		turn.Lock()
+		defer turn.Unlock()
+	}
+	if f.projection.plain() {
+		return to, l.plain(ctx, b, from, to)
+	}
+	return f.step(ctx, l, b, from, to)
 }
 
 // plain handles events one by one, at least once.
@@ -103,7 +112,7 @@ func (f *feed) step(ctx context.Context, l *lane, b *subscription.Batch, from, t
 		}
 		failed, size, err := l.commit(ctx, f.projection, b, from, to)
 		if err == nil {
-			l.grow(f.projection, to-from, size)
+			l.grow(f, to-from, size)
 			return to, nil
 		}
 		l.worker.forget()
@@ -127,9 +136,9 @@ func (f *feed) step(ctx context.Context, l *lane, b *subscription.Batch, from, t
 }
 
 // grow makes the next unit larger when this one was far from the limits.
-func (l *lane) grow(p *Projection, events, ops int) {
-	if events == l.chunk && ops < p.store.Limits().MaxBatchOps/3 {
-		l.chunk = min(l.chunk*2, p.options.BatchEvents)
+func (l *lane) grow(f *feed, events, ops int) {
+	if events == l.chunk && ops < f.projection.store.Limits().MaxBatchOps/3 {
+		l.chunk = min(l.chunk*2, f.size)
 	}
 }
 

@@ -136,7 +136,7 @@ func (r *runner) arrange(ctx context.Context, c *catalog) error {
 		if !p.runs(g) || r.running[g.Number] != nil {
 			continue
 		}
-		m, err := r.start(ctx, g)
+		m, err := r.start(ctx, g, c.Building != nil && c.Building.Number == g.Number)
 		if err != nil {
 			return fmt.Errorf("start generation %d: %w", g.Number, err)
 		}
@@ -168,8 +168,8 @@ func (r *runner) stopAll() {
 	}
 }
 
-// start begins to make a generation.
-func (r *runner) start(ctx context.Context, g Generation) (*making, error) {
+// start begins to make a generation, one that is being built or one that is there.
+func (r *runner) start(ctx context.Context, g Generation, building bool) (*making, error) {
 	p := r.projection
 	if p.options.Create != nil {
 		if err := p.transact(ctx, func(ctx context.Context) error { return p.options.Create(ctx, g) }); err != nil {
@@ -185,7 +185,7 @@ func (r *runner) start(ctx context.Context, g Generation) (*making, error) {
 		}()
 		return m, nil
 	}
-	s, err := r.subscribe(ctx, g)
+	s, err := r.subscribe(ctx, g, building)
 	if err != nil {
 		stop()
 		return nil, err
@@ -222,15 +222,19 @@ func (p *Projection) report(err error) {
 	}
 }
 
-func (r *runner) subscribe(ctx context.Context, g Generation) (*subscription.Subscription, error) {
+func (r *runner) subscribe(ctx context.Context, g Generation, building bool) (*subscription.Subscription, error) {
 	p, o := r.projection, r.projection.options
 	routes, err := p.routing()
 	if err != nil {
 		return nil, err
 	}
-	f := &feed{projection: p, generation: g, needs: r.needs, stop: ctx.Done(), lanes: map[int]*lane{}}
+	size := o.BatchEvents
+	if building {
+		size = o.RebuildBatchEvents
+	}
+	f := &feed{projection: p, generation: g, size: size, needs: r.needs, stop: ctx.Done(), lanes: map[int]*lane{}}
 	return subscription.New(p.store, g.subscription(p.name), f, subscription.Options{
-		Filter: routes.filter, Partitions: g.Partitions, BatchEvents: o.BatchEvents,
+		Filter: routes.filter, Partitions: g.Partitions, BatchEvents: size,
 		CheckpointEvery: o.CheckpointEvery, CheckpointInterval: o.CheckpointInterval, PollInterval: o.PollInterval,
 		Lease: o.Lease, Owner: o.Owner, Retry: o.Retry, Failure: o.Failure, DeadLetters: o.DeadLetters,
 		Source: g.source(p.name), OnError: p.report, Now: o.Now,

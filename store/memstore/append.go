@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"context"
+	"fmt"
 
 	"lexigram.dev/events/event"
 	"lexigram.dev/events/store"
@@ -50,6 +51,9 @@ func (b *Backend) check(c store.Commit) error {
 		}
 		if actual := s.version(); !part.Expected.Allows(actual) {
 			return &store.ConflictError{Stream: part.Stream, Expected: part.Expected, Actual: actual}
+		}
+		if n := int(s.version()) + len(part.Events); b.maxEvents > 0 && n > b.maxEvents {
+			return fmt.Errorf("%w: stream %s would have %d events, MaxEventsPerStream is %d", store.ErrTooLarge, part.Stream, n, b.maxEvents)
 		}
 	}
 	if c.Condition == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -16,11 +17,15 @@ import (
 type Options struct {
 	// Now is the clock of recorded-at times and of the expiry of records. Defaults to time.Now.
 	Now func() time.Time
+
+	// MaxEventsPerStream refuses appends (store.ErrTooLarge) that would make a stream longer. Defaults to 0: none.
+	MaxEventsPerStream int
 }
 
 // Backend is a store in memory.
 type Backend struct {
-	now func() time.Time
+	now       func() time.Time
+	maxEvents int // of a stream; 0: any
 
 	mu       sync.RWMutex // guards all below
 	closed   bool
@@ -46,26 +51,34 @@ func New(o Options) *Backend {
 		o.Now = time.Now
 	}
 	b := &Backend{
-		now:     o.Now,
-		streams: map[event.StreamID]*stream{},
-		buckets: map[string]*bucket{},
-		wakers:  map[chan struct{}]bool{},
+		now:       o.Now,
+		maxEvents: o.MaxEventsPerStream,
+		streams:   map[event.StreamID]*stream{},
+		buckets:   map[string]*bucket{},
+		wakers:    map[chan struct{}]bool{},
 	}
 	b.ids.log = &b.log
 	return b
 }
 
-// Driver offers the backend by the URL "memory:"; each opening makes a new, empty one.
+// Driver offers the backend by the URL "memory:", or "memory:?max_events_per_stream=10000"; each opening makes a new, empty
+// one.
 func Driver() store.Driver {
 	return store.Driver{
 		Name:    "memory",
 		Schemes: []string{"memory"},
 		Example: "memory:",
 		Open: func(_ context.Context, storeURL string, _ store.OpenOptions) (store.Backend, error) {
-			if rest := strings.TrimPrefix(storeURL, "memory:"); rest != "" {
-				return nil, fmt.Errorf("open a memory store: %w: nothing may follow %q, found %q", store.ErrInvalid, "memory:", rest)
+			rest := strings.TrimPrefix(storeURL, "memory:")
+			if rest == "" {
+				return New(Options{}), nil
 			}
-			return New(Options{}), nil
+			limit, ok := strings.CutPrefix(rest, "?max_events_per_stream=")
+			n, err := strconv.Atoi(limit)
+			if !ok || err != nil || n < 1 {
+				return nil, fmt.Errorf("open a memory store: %w: only ?max_events_per_stream=NUMBER may follow %q, found %q", store.ErrInvalid, "memory:", rest)
+			}
+			return New(Options{MaxEventsPerStream: n}), nil
 		},
 	}
 }

@@ -2,15 +2,18 @@ package sqlitestore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
 
 	"lexigram.dev/events/store"
 )
 
-// Driver offers the backend by URLs of the form "sqlite:path" or "sqlite:path?synchronous=normal". The path is taken as
-// it is, up to the first question mark.
+// Driver offers the backend by URLs of the form "sqlite:path" or "sqlite:path?synchronous=normal&busy_timeout=5s". The path is
+// taken as it is, up to the first question mark. Further parameters are readers and cache_size; they are those of Options.
 func Driver() store.Driver {
 	return store.Driver{
 		Name:    "sqlite",
@@ -41,15 +44,29 @@ func parseURL(storeURL string) (path string, o Options, err error) {
 		return "", o, fmt.Errorf("%w: %w", store.ErrInvalid, err)
 	}
 	for name, values := range parameters {
-		switch {
-		case name != "synchronous":
-			return "", o, fmt.Errorf("%w: unknown parameter %q; known is: synchronous", store.ErrInvalid, name)
-		case len(values) == 1 && values[0] == Full.String():
-			o.Synchronous = Full
-		case len(values) == 1 && values[0] == Normal.String():
-			o.Synchronous = Normal
+		value := strings.Join(values, ",")
+		var err error
+		switch name {
+		case "synchronous":
+			switch value {
+			case Full.String():
+				o.Synchronous = Full
+			case Normal.String():
+				o.Synchronous = Normal
+			default:
+				err = errors.New("must be full or normal")
+			}
+		case "busy_timeout":
+			o.BusyTimeout, err = time.ParseDuration(value)
+		case "readers":
+			o.Readers, err = strconv.Atoi(value)
+		case "cache_size":
+			o.CacheSize, err = strconv.Atoi(value)
 		default:
-			return "", o, fmt.Errorf("%w: synchronous=%s: must be full or normal", store.ErrInvalid, strings.Join(values, ","))
+			return "", o, fmt.Errorf("%w: unknown parameter %q; known are: synchronous, busy_timeout, readers, cache_size", store.ErrInvalid, name)
+		}
+		if err != nil {
+			return "", o, fmt.Errorf("%w: %s=%s: %w", store.ErrInvalid, name, value, err)
 		}
 	}
 	return path, o, nil

@@ -304,12 +304,15 @@ func TestDriver(t *testing.T) {
 		"sqlite:" + path + "?synchronous=%zz":    "invalid URL escape",
 		"sqlite://host/events.db":                "follows the colon at once",
 		"sqlite:" + path + "?synchronous=normal": "migrate up",
+		"sqlite:" + path + "?busy_timeout=5":     "missing unit",
+		"sqlite:" + path + "?readers=x":          "readers=x",
+		"sqlite:" + path + "?cache_size=x":       "cache_size=x",
 	} {
 		if _, err := store.OpenURL(t.Context(), url, []store.Driver{d}, store.OpenOptions{}); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: got %v, want %q", url, err, says)
 		}
 	}
-	b, err := store.OpenURL(t.Context(), "sqlite:"+path+"?synchronous=normal", []store.Driver{d}, store.OpenOptions{AutoMigrate: true})
+	b, err := store.OpenURL(t.Context(), "sqlite:"+path+"?synchronous=normal&busy_timeout=7s&readers=3&cache_size=-4096", []store.Driver{d}, store.OpenOptions{AutoMigrate: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,6 +54,10 @@ type Options struct {
 	// reads wait. Defaults to 4, or the number of processors if that is more.
 	Readers int
 
+	// CacheSize is SQLite's cache_size of the connections that read: pages, or KiB where it is negative. The writer has a
+	// cache of its own. Defaults to 0: what SQLite has, 2 MB.
+	CacheSize int
+
 	// Now is the clock of recorded-at times and of the expiry of records. Defaults to time.Now.
 	Now func() time.Time
 

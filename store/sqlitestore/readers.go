@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"context"
+	"strconv"
 
 	"lexigram.dev/events/store"
 )
@@ -57,7 +58,11 @@ func (b *Backend) interruptibleReader(ctx context.Context) (_ *conn, release fun
 
 func (b *Backend) openReader(ctx context.Context) (c *conn, err error) {
 	err = whileBusy(ctx, b.options.BusyTimeout, func() (err error) {
-		c, err = openConn(b.path, b.openFlags(), `query_only = on`, `temp_store = memory`)
+		pragmas := []string{`query_only = on`, `temp_store = memory`}
+		if b.options.CacheSize != 0 {
+			pragmas = append(pragmas, `cache_size = `+strconv.Itoa(b.options.CacheSize))
+		}
+		c, err = openConn(b.path, b.openFlags(), pragmas...)
 		return err
 	})
 	return c, err
