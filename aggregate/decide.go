@@ -113,11 +113,9 @@ func (b *boundary[S]) read(ctx context.Context) (S, error) {
 			if err != nil {
 				return none, err
 			}
-			change, err := b.log.registry.Decode(&stored)
-			if err != nil {
+			if b.history, err = b.log.registry.AppendDecoded(b.history, &stored); err != nil {
 				return none, fmt.Errorf("fold the events of the query: %w", err)
 			}
-			b.history = append(b.history, change)
 		}
 		b.head = head
 	}

@@ -74,6 +74,7 @@ func (e *engine[S]) loadEvents(ctx context.Context, stream event.StreamID, at Po
 
 // read folds the events after l.version.
 func (e *engine[S]) read(ctx context.Context, l *live[S], at Point) error {
+	var changes []any // of one event
 	for stored, err := range e.log.store.ReadStream(ctx, store.StreamRead{Stream: l.stream, From: l.version + 1}) {
 		switch {
 		case err != nil:
@@ -86,18 +87,19 @@ func (e *engine[S]) read(ctx context.Context, l *live[S], at Point) error {
 			return fmt.Errorf("load %s: %w: need version %d next, the oldest left is %d, and no snapshot covers what is between",
 				l.stream, ErrTruncated, l.version+1, stored.Version)
 		}
-		change, err := e.log.registry.Decode(&stored)
-		if err != nil {
+		if changes, err = e.log.registry.AppendDecoded(changes[:0], &stored); err != nil {
 			return fmt.Errorf("load %s: %w", l.stream, err)
 		}
-		if l.state, err = e.fold.evolve(l.state, change); err != nil {
-			return fmt.Errorf("load %s: fold event %s of version %d: %w", l.stream, stored.Type, stored.Version, err)
+		for _, change := range changes {
+			if l.state, err = e.fold.evolve(l.state, change); err != nil {
+				return fmt.Errorf("load %s: fold event %s of version %d: %w", l.stream, stored.Type, stored.Version, err)
+			}
+			l.remember(change)
 		}
 		l.version = stored.Version
 		if l.mark.at.IsZero() {
 			l.mark.at = stored.RecordedAt
 		}
-		l.remember(change)
 	}
 	return nil
 }

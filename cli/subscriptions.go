@@ -67,6 +67,9 @@ func (a *app) showSubscription(s subscription.Status) error {
 		"position", count(s.Position) + " of " + count(s.Head),
 		"behind", plural(s.Lag, "event") + ", " + age(s.LagTime),
 	}
+	if s.Skewed > 0 {
+		rows = append(rows, "version skew", plural(s.Skewed, "event")+" parked until a newer release runs")
+	}
 	if s.Error != "" {
 		rows = append(rows, "error", s.Error)
 	}

@@ -43,7 +43,7 @@ func (a *app) decodes() func(*event.Recorded) error {
 		return nil
 	}
 	return func(e *event.Recorded) error {
-		_, err := a.Registry.Decode(e)
+		_, err := a.Registry.DecodeAll(e)
 		return err
 	}
 }

@@ -28,6 +28,9 @@ type Letter struct {
 	// Message is the whole message of a broker or an outbox; nil for events of the log.
 	Message *Message `json:"message,omitempty"`
 
+	// Reason says why it is here where that is not the handling of it: Skew. "": it has failed, or waits.
+	Reason Reason `json:"reason,omitempty"`
+
 	Error         string    `json:"error"` // of the last attempt, cut at 8 KiB; "" for one that only waits
 	Attempts      int       `json:"attempts"`
 	FirstFailedAt time.Time `json:"first_failed_at"`
@@ -47,6 +50,13 @@ type Message struct {
 	Headers map[string]string `json:"headers,omitempty"`
 	Body    []byte            `json:"body"`
 }
+
+// Reason is why a letter is there, if it is a special one.
+type Reason string
+
+// Skew is that another release of the program wrote the event, so that this one cannot read it. Its source asks for the
+// retry by itself when it starts anew.
+const Skew Reason = "version_skew"
 
 // State says what becomes of a letter next.
 type State string

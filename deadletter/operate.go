@@ -35,6 +35,28 @@ func (l *Letters) Edit(ctx context.Context, id string, data []byte) error {
 	})
 }
 
+// RetrySkewed asks for a retry of the letters of a source that were parked for version skew, as far as want says so, and
+// returns how many. Sources call it when they start: they may be the release that can read them. Letters behind others of
+// their sequence follow by themselves.
+func (l *Letters) RetrySkewed(ctx context.Context, source string, want func(*Letter) bool) (int, error) {
+	n := 0
+	for letter, err := range l.List(ctx, Filter{Source: source, Reason: Skew, State: StateParked}) {
+		if err != nil {
+			return n, err
+		}
+		if !want(&letter) {
+			continue
+		}
+		switch err := l.Retry(ctx, letter.ID); {
+		case err == nil:
+			n++
+		case !errors.Is(err, ErrBehind) && !errors.Is(err, store.ErrNotFound):
+			return n, err
+		}
+	}
+	return n, nil
+}
+
 func (l *Letters) request(ctx context.Context, u unit, letter Letter, edit func(*Letter)) ([]store.Op, error) {
 	if letter.Sequence != "" {
 		first, others, err := l.first(ctx, u.sequence, letter.ID)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"lexigram.dev/events/schema"
 	"lexigram.dev/events/store"
 )
 
@@ -110,7 +111,7 @@ func (letter *Letter) keep(before *Letter) {
 		letter.State = before.State
 	}
 	if letter.Error == "" {
-		letter.Error = before.Error
+		letter.Error, letter.Reason = before.Error, before.Reason
 	}
 }
 
@@ -132,6 +133,11 @@ func (l *Letters) Failed(ctx context.Context, letter Letter, cause error) ([]sto
 		before := now
 		now.State, now.Error, now.LastFailedAt = StateParked, clip(fmt.Sprint(cause)), l.time()
 		now.Attempts++
+		if skew, _ := schema.SkewOf(cause); skew != schema.NoSkew {
+			now.Reason = Skew
+		} else {
+			now.Reason = ""
+		}
 		ops, err := u.write(&now, &before)
 		return append(ops, store.Delete(requestsBucket, now.requestKey())), err
 	})

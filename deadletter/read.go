@@ -17,6 +17,7 @@ type Filter struct {
 	Sequence string
 	Type     string // of the event, or the header ce-type of the message
 	State    State
+	Reason   Reason
 	Before   time.Time // last failed before
 	Limit    int       // at most so many; 0: no limit
 }
@@ -29,6 +30,7 @@ func (f *Filter) matches(letter *Letter) bool {
 		(f.Sequence == "" || letter.Sequence == f.Sequence) &&
 		(f.Type == "" || letter.typeName() == f.Type) &&
 		(f.State == "" || letter.State == f.State) &&
+		(f.Reason == "" || letter.Reason == f.Reason) &&
 		(f.Before.IsZero() || letter.LastFailedAt.Before(f.Before))
 }
 

@@ -14,6 +14,9 @@ import (
 // handle makes one attempt at a delivery. What cannot be read fails for good at once.
 func (h *handler) handle(ctx context.Context, d broker.Delivery) error {
 	c, err := h.read(d)
+	if (c != nil || err != nil) && h.behind.holds(d.Key) {
+		err = errBehind
+	}
 	if err != nil {
 		return broker.Permanent(fmt.Errorf("handler %s: %w", h.name, err))
 	}
@@ -63,5 +66,13 @@ func (h *handler) guarded(ctx context.Context, c *Call) (err error) {
 			err = fmt.Errorf("handler %s: %w after %v: %w", h.name, ErrTimeout, h.o.Timeout, err)
 		}
 	}()
-	return h.chain(inner, *c)
+	if c.parts == nil {
+		return h.chain(inner, *c)
+	}
+	for _, c.Event = range c.parts {
+		if err := h.chain(inner, *c); err != nil {
+			return err
+		}
+	}
+	return nil
 }

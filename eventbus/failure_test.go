@@ -142,7 +142,7 @@ func TestWhatCannotBeReadBecomesADeadLetterWithTheReasonAndBlocksNothing(t *test
 			broker.Message{ID: "no-event", Topic: "events", Key: "7", Body: []byte("hello")},
 			broker.Message{ID: "unknown", Topic: "events", Key: "7", Headers: ce("order.lost", ""), Body: []byte("{}")},
 			broker.Message{ID: "broken", Topic: "events", Key: "7", Headers: ce("order.placed", ""), Body: []byte("{")},
-			broker.Message{ID: "newer", Topic: "events", Key: "7", Headers: withVersion(ce("order.paid", "")), Body: []byte("{}")},
+			broker.Message{ID: "newer", Topic: "events", Key: "8", Headers: withVersion(ce("order.paid", "")), Body: []byte("{}")},
 		))
 		must(t, bus.Publish(t.Context(), placed{"7", 1}))
 		must(t, bus.Flush(t.Context()))

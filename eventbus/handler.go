@@ -24,6 +24,7 @@ type handler struct {
 	want   want
 	call   Next // the user's function
 	chain  Next // with the middleware around it
+	behind *behind
 	places places
 }
 
@@ -31,7 +32,7 @@ type handler struct {
 type want struct {
 	all    bool
 	goType reflect.Type // a registered type, or an interface
-	name   string       // the event type of goType, where that is no interface; known from the start on
+	names  []string     // the event types that give goType, where that is no interface; known from the start on
 	known  *sync.Map    // of bool by event type: whether its Go type implements the interface
 }
 
@@ -43,7 +44,7 @@ type want struct {
 // it called again; an error marked by broker.Permanent does not.
 func On[E any](b *Bus, name string, handle func(ctx context.Context, e E, m Message) error, o HandlerOptions) error {
 	t := reflect.TypeFor[E]()
-	h := &handler{bus: b, name: name, takes: t.String(), want: want{goType: t, known: &sync.Map{}}}
+	h := &handler{bus: b, behind: &behind{}, name: name, takes: t.String(), want: want{goType: t, known: &sync.Map{}}}
 	if handle != nil {
 		h.call = func(ctx context.Context, c Call) error {
 			e, err := as[E](c.Event)
@@ -59,7 +60,7 @@ func On[E any](b *Bus, name string, handle func(ctx context.Context, e E, m Mess
 // OnAll registers a handler for all events, also those of types that are not registered here: it gets them undecoded. See
 // On. To get all registered events decoded, use On[any].
 func OnAll(b *Bus, name string, handle func(ctx context.Context, m Message) error, o HandlerOptions) error {
-	h := &handler{bus: b, name: name, takes: "all", want: want{all: true}}
+	h := &handler{bus: b, behind: &behind{}, name: name, takes: "all", want: want{all: true}}
 	if handle != nil {
 		h.call = func(ctx context.Context, c Call) error { return handle(ctx, c.Message) }
 	}
@@ -97,12 +98,12 @@ func (h *handler) register(o HandlerOptions) error {
 // start resolves the handler's event type, and puts the middleware around it.
 func (h *handler) start(middleware []Middleware) error {
 	if t := h.want.goType; t != nil && t.Kind() != reflect.Interface {
-		name, ok := nameOf(h.bus.registry, t)
-		if !ok {
+		names, err := h.bus.registry.NamesOf(t)
+		if err != nil {
 			return fmt.Errorf("event bus %s: handler %q: event type %v: %w: call schema.Register for it at start-up",
 				h.bus.group, h.name, t, schema.ErrUnregistered)
 		}
-		h.want.name = name
+		h.want.names = names
 	}
 	h.chain = h.call
 	for _, m := range slices.Backward(middleware) {
@@ -121,19 +122,31 @@ func (h *handler) takesType(eventType string) (bool, error) {
 	case h.want.all:
 		return true, nil
 	case h.want.goType.Kind() != reflect.Interface:
-		return eventType == h.want.name, nil
+		return slices.Contains(h.want.names, eventType), nil
 	}
 	if known, ok := h.want.known.Load(eventType); ok {
 		return known.(bool), nil
 	}
 	for _, t := range h.bus.registry.Types() {
-		if t.Name == eventType {
-			takes := t.Go.Implements(h.want.goType)
+		if t.Name == eventType || slices.Contains(t.Aliases, eventType) {
+			types := t.Parts
+			if !t.Replaced {
+				types = []reflect.Type{t.Go}
+			}
+			takes := slices.ContainsFunc(types, h.wants)
 			h.want.known.Store(eventType, takes)
 			return takes, nil
 		}
 	}
 	return false, fmt.Errorf("event type %q: %w: whether it is a %v cannot be told", eventType, schema.ErrUnregistered, h.want.goType)
+}
+
+// wants reports whether the handler takes values of a Go type.
+func (h *handler) wants(t reflect.Type) bool {
+	if want := h.want.goType; want.Kind() == reflect.Interface {
+		return t.Implements(want)
+	}
+	return pointed(t) == pointed(h.want.goType)
 }
 
 // read makes the call for a delivery; nil where the handler does not take it.
@@ -142,8 +155,12 @@ func (h *handler) read(d broker.Delivery) (*Call, error) {
 		return nil, nil
 	}
 	if eventType, ok := cloudevents.Type(d.Message); ok {
-		if takes, err := h.takesType(eventType); !takes || err != nil {
-			return nil, err
+		takes, err := h.takesType(eventType)
+		if err != nil {
+			return nil, &schema.DecodeError{Type: eventType, Err: err}
+		}
+		if !takes {
+			return nil, nil
 		}
 	}
 	e, err := cloudevents.Decode(d.Message)
@@ -154,21 +171,17 @@ func (h *handler) read(d broker.Delivery) (*Call, error) {
 		Event: e.Event, ID: e.ID, Source: e.Source, Subject: e.Subject, Key: e.Key, Topic: d.Topic, Extensions: e.Extensions, Attempt: d.Attempt,
 	}}
 	if !h.want.all {
-		if c.Event, err = h.bus.registry.Decode(&c.Message.Event); err != nil {
+		values, err := h.bus.registry.DecodeAll(&c.Message.Event)
+		if err != nil {
 			return nil, err
 		}
+		c.parts = slices.DeleteFunc(values, func(v any) bool { return !h.wants(reflect.TypeOf(v)) })
+		if len(c.parts) == 0 {
+			return nil, nil
+		}
+		c.Event = c.parts[0]
 	}
 	return c, nil
-}
-
-// nameOf finds the event type that a Go type, or a pointer to it, is registered as.
-func nameOf(r *schema.Registry, t reflect.Type) (string, bool) {
-	for _, registered := range r.Types() {
-		if pointed(registered.Go) == pointed(t) {
-			return registered.Name, true
-		}
-	}
-	return "", false
 }
 
 func pointed(t reflect.Type) reflect.Type {

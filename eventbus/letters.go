@@ -9,6 +9,7 @@ import (
 	"lexigram.dev/events/broker"
 	"lexigram.dev/events/deadletter"
 	"lexigram.dev/events/internal/lease"
+	"lexigram.dev/events/schema"
 	"lexigram.dev/events/store"
 )
 
@@ -19,14 +20,30 @@ func (h *handler) park(ctx context.Context, d broker.Delivery, attempts int, cau
 		b.o.OnError(fmt.Errorf("handler %s: message %s of topic %s is given up after %d attempts: %w", h.name, d.ID, d.Topic, attempts, cause))
 		return nil
 	}
-	ops, err := b.letters.Park(ctx, deadletter.Letter{
+	letter := deadletter.Letter{
 		Source: h.source(), Attempts: attempts, Error: cause.Error(),
 		Message: &deadletter.Message{ID: d.ID, Topic: d.Topic, Key: d.Key, Headers: d.Headers, Body: d.Body},
-	})
-	if err == nil {
-		_, err = b.o.Store.Apply(ctx, ops...)
 	}
-	return err
+	skew, _ := schema.SkewOf(cause)
+	h.order(&letter, skew, cause)
+	for {
+		ops, err := b.letters.Park(ctx, letter)
+		if err == nil {
+			_, err = b.o.Store.Apply(ctx, ops...)
+		}
+		var changed *store.RevisionError
+		if errors.As(err, &changed) && ctx.Err() == nil { // the other letters of its key have changed
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if skew != schema.NoSkew {
+			h.behind.add(d.Key)
+			h.alert(ctx, d, skew, cause)
+		}
+		return nil
+	}
 }
 
 // keep parks a message, however often it takes, or gives the context's error.
@@ -38,7 +55,10 @@ func (h *handler) keep(ctx context.Context, d broker.Delivery, attempts int, cau
 func (h *handler) retryLetters(ctx context.Context) {
 	work, stop := graceful(ctx, h.bus.o.Grace)
 	defer stop()
+	_, err := h.bus.letters.RetrySkewed(ctx, h.source(), func(*deadletter.Letter) bool { return true })
+	h.reportFault("ask for a retry of what an older release has set aside", err)
 	for wait(ctx, h.bus.o.PollInterval) == nil {
+		h.reportFault("look for keys whose messages wait", h.behind.load(ctx, h))
 		for letter, err := range h.bus.letters.Requested(ctx, h.source()) {
 			if err == nil {
 				err = h.retryLetter(work, letter)

@@ -28,6 +28,8 @@ type Call struct {
 	Handler string // its name
 	Event   any    // decoded; for a handler of OnAll nil
 	Message Message
+
+	parts []any // all values that the message is read as, of those that the handler takes; Event is one after the other
 }
 
 // Next handles a call: the handler with what middleware is left around it.

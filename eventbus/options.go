@@ -73,7 +73,7 @@ type Options struct {
 	// Grace is how long handlers may go on after Run's context has ended, before theirs ends too. Defaults to 10 s.
 	Grace time.Duration
 
-	// Hooks watch the calls of handlers, as dispatches of the kind "event". Defaults to none.
+	// Hooks watch the calls of handlers, as dispatches of the kind "event", and are told of version skew. Defaults to none.
 	Hooks observe.Hooks
 
 	// OnError is told of each failed attempt, and of each fault of the broker or the store; it must be safe for

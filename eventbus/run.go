@@ -27,6 +27,13 @@ func (b *Bus) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("run event bus %s: %w", b.group, err)
 	}
+	if b.letters != nil {
+		for _, h := range b.handlers {
+			if err := h.insist(ctx, "look for keys whose messages wait", func() error { return h.behind.load(ctx, h) }); err != nil {
+				return nil //nolint:nilerr // told to stop
+			}
+		}
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var (

@@ -89,6 +89,26 @@ type DeliveryHook interface {
 	OnDelivery(ctx context.Context, d Delivery)
 }
 
+// Skew tells of an event that this program cannot read, since another release of it has written it: an alarm, since it
+// waits until this program is replaced by that release.
+type Skew struct {
+	Consumer      string // the source of its dead letter, such as "projection/orders/1"
+	Reason        string // "unknown_type" or "newer_version"
+	Type          string
+	SchemaVersion int
+	EventID       string
+	Stream        string // "" for messages of a broker
+	Position      int64  // 0 likewise
+	Tenant        string
+	Parked        bool // false: the consumer has stopped there
+	Err           error
+}
+
+// SkewHook is called once for each event that is set aside, or stopped at, for that reason.
+type SkewHook interface {
+	OnSkew(ctx context.Context, s Skew)
+}
+
 // Hooks is a set of hooks, sorted by what they listen to. The zero value is empty and costs nothing.
 type Hooks struct {
 	appends    []AppendHook
@@ -96,6 +116,7 @@ type Hooks struct {
 	dispatches []DispatchHook
 	publishes  []PublishHook
 	deliveries []DeliveryHook
+	skews      []SkewHook
 }
 
 // NewHooks sorts hooks; each must implement at least one of the hook interfaces.
@@ -118,8 +139,11 @@ func NewHooks(hooks ...any) (Hooks, error) {
 		if d, ok := hook.(DeliveryHook); ok {
 			h.deliveries, known = append(h.deliveries, d), true
 		}
+		if s, ok := hook.(SkewHook); ok {
+			h.skews, known = append(h.skews, s), true
+		}
 		if !known {
-			return Hooks{}, fmt.Errorf("observe: hook %d (%T) implements none of AppendHook, ReadHook, DispatchHook, PublishHook, DeliveryHook", i+1, hook)
+			return Hooks{}, fmt.Errorf("observe: hook %d (%T) implements none of AppendHook, ReadHook, DispatchHook, PublishHook, DeliveryHook, SkewHook", i+1, hook)
 		}
 	}
 	return h, nil
@@ -173,4 +197,17 @@ func (h *Hooks) Delivery(ctx context.Context, d Delivery) {
 	for _, hook := range h.deliveries {
 		hook.OnDelivery(ctx, d)
 	}
+}
+
+// Skew calls the skew hooks.
+func (h *Hooks) Skew(ctx context.Context, s Skew) {
+	for _, hook := range h.skews {
+		hook.OnSkew(ctx, s)
+	}
+}
+
+// WithoutSkewAlerts gives the same hooks, of which none is told of version skew. Events are set aside all the same.
+func (h Hooks) WithoutSkewAlerts() Hooks {
+	h.skews = nil
+	return h
 }

@@ -44,6 +44,14 @@ func (s *Slog) OnDelivery(ctx context.Context, d Delivery) {
 		slog.Int("deliveries", d.Deliveries), slog.String("outcome", string(d.Outcome)), slog.Duration("took", d.Took))
 }
 
+// OnSkew implements SkewHook. It is an error: somebody has to replace this program.
+func (s *Slog) OnSkew(ctx context.Context, k Skew) {
+	s.logger.LogAttrs(ctx, slog.LevelError, "version skew: another release wrote this event", slog.String("consumer", k.Consumer),
+		slog.String("reason", k.Reason), slog.String("type", k.Type), slog.Int("schema_version", k.SchemaVersion), slog.String("event_id", k.EventID),
+		slog.String("stream", k.Stream), slog.Int64("position", k.Position), slog.String("tenant", k.Tenant), slog.Bool("parked", k.Parked),
+		slog.Any("error", k.Err))
+}
+
 func (s *Slog) log(ctx context.Context, what string, err error, attrs ...slog.Attr) {
 	level := slog.LevelDebug
 	if err != nil {

@@ -16,21 +16,22 @@ var errNoHandlers = errors.New("it has no handlers, so it would see no events")
 
 // handler reacts to one event type, or to all that have no handler of their own.
 type handler struct {
-	typeName func(r *schema.Registry) (string, error) // nil: any type
-	decode   bool
-	call     func(ctx context.Context, decoded any, r *event.Recorded) error
+	typeNames func(r *schema.Registry) ([]string, error) // nil: any type
+	takes     reflect.Type                               // the Go type of decoded events that it takes; nil: it gets them undecoded
+	call      func(ctx context.Context, decoded any, r *event.Recorded) error
 }
 
-// On adds a handler of events of the Go type E, or of pointers to it. Its stored name is looked up when the projection
-// starts; by then E must be registered. Several handlers of a type are called in the order in which they were added.
+// On adds a handler of events of the Go type E, or of pointers to it, under whichever names they are stored. These are
+// looked up when the projection starts; by then E must be registered. Of an event that is read as several values
+// (schema.Split) it gets those that are its own, in their order. Several handlers of a type are called in the order in which they were added.
 func On[E any](p *Projection, handle func(ctx context.Context, e E, r event.Recorded) error) {
 	on[E](p, func(ctx context.Context, e *E, r *event.Recorded) error { return handle(ctx, *e, *r) })
 }
 
 func on[E any](p *Projection, handle func(ctx context.Context, e *E, r *event.Recorded) error) {
 	p.handlers = append(p.handlers, handler{
-		typeName: schema.NameFor[E],
-		decode:   true,
+		typeNames: schema.NamesFor[E],
+		takes:     baseOf(reflect.TypeFor[E]()),
 		call: func(ctx context.Context, decoded any, r *event.Recorded) error {
 			e, ok := as[E](decoded)
 			if !ok {
@@ -44,8 +45,8 @@ func on[E any](p *Projection, handle func(ctx context.Context, e *E, r *event.Re
 // OnType adds a handler of events by their stored name, undecoded. event.TombstoneType tells of deleted streams.
 func OnType(p *Projection, typeName string, handle func(ctx context.Context, r event.Recorded) error) {
 	p.handlers = append(p.handlers, handler{
-		typeName: func(*schema.Registry) (string, error) { return typeName, event.ValidateName(typeName) },
-		call:     func(ctx context.Context, _ any, r *event.Recorded) error { return handle(ctx, *r) },
+		typeNames: func(*schema.Registry) ([]string, error) { return []string{typeName}, event.ValidateName(typeName) },
+		call:      func(ctx context.Context, _ any, r *event.Recorded) error { return handle(ctx, *r) },
 	})
 }
 
@@ -90,7 +91,7 @@ type route struct {
 
 func (r *route) add(h handler) {
 	r.handlers = append(r.handlers, h)
-	r.decode = r.decode || h.decode
+	r.decode = r.decode || h.takes != nil
 }
 
 // routing looks the types up, again until all are there.
@@ -105,21 +106,22 @@ func (p *Projection) routing() (*routes, error) {
 	var faults []error
 	var types []string
 	for _, h := range p.handlers {
-		if h.typeName == nil {
+		if h.typeNames == nil {
 			r.rest.add(h)
 			continue
 		}
-		name, err := h.typeName(p.registry)
+		names, err := h.typeNames(p.registry)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("handler: %w", err))
-			continue
 		}
-		known, there := r.byType[name]
-		if !there {
-			types = append(types, name)
+		for _, name := range names {
+			known, there := r.byType[name]
+			if !there {
+				types = append(types, name)
+			}
+			known.add(h)
+			r.byType[name] = known
 		}
-		known.add(h)
-		r.byType[name] = known
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
@@ -145,9 +147,9 @@ func (r *routes) handle(ctx context.Context, e *event.Recorded) (err error) {
 	if len(to.handlers) == 0 {
 		return nil
 	}
-	var decoded any
+	values := []any{nil}
 	if to.decode {
-		if decoded, err = r.registry.Decode(e); err != nil {
+		if values, err = r.registry.AppendDecoded(values[:0], e); err != nil {
 			return err
 		}
 	}
@@ -156,10 +158,36 @@ func (r *routes) handle(ctx context.Context, e *event.Recorded) (err error) {
 			err = panics.New("handler", value)
 		}
 	}()
-	for i := range to.handlers {
-		if err := to.handlers[i].call(ctx, decoded, e); err != nil {
+	if len(values) == 0 { // it is read as nothing, but to those who take it undecoded
+		return to.call(ctx, nil, e, true)
+	}
+	for i, value := range values {
+		if err := to.call(ctx, value, e, i == 0); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// call calls the handlers of one value of an event; those that take the event undecoded with the first value alone.
+func (r *route) call(ctx context.Context, value any, e *event.Recorded, first bool) error {
+	is := baseOf(reflect.TypeOf(value))
+	for i := range r.handlers {
+		h := &r.handlers[i]
+		if h.takes != is && (h.takes != nil || !first) {
+			continue
+		}
+		if err := h.call(ctx, value, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// baseOf is what a pointer type points to, and any other type itself.
+func baseOf(t reflect.Type) reflect.Type {
+	if t != nil && t.Kind() == reflect.Pointer {
+		return t.Elem()
+	}
+	return t
 }

@@ -9,6 +9,7 @@ import (
 
 	"lexigram.dev/events/deadletter"
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/observe"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/subscription"
 )
@@ -113,6 +114,12 @@ type Options struct {
 	// Failure says what becomes of an event that fails for good. Defaults to parking it when DeadLetters is set, else the
 	// projection stops there and is faulted.
 	Failure subscription.Failure
+
+	// Skew says what becomes of an event that cannot be decoded since another release wrote it; see subscription.Options.
+	Skew subscription.Failure
+
+	// Hooks are told of version skew. Defaults to none.
+	Hooks observe.Hooks
 
 	// DeadLetters is where events are parked, under the source "projection/NAME/GENERATION".
 	DeadLetters *deadletter.Letters

@@ -236,7 +236,7 @@ func (r *runner) subscribe(ctx context.Context, g Generation, building bool) (*s
 	return subscription.New(p.store, g.subscription(p.name), f, subscription.Options{
 		Filter: routes.filter, Partitions: g.Partitions, BatchEvents: size,
 		CheckpointEvery: o.CheckpointEvery, CheckpointInterval: o.CheckpointInterval, PollInterval: o.PollInterval,
-		Lease: o.Lease, Owner: o.Owner, Retry: o.Retry, Failure: o.Failure, DeadLetters: o.DeadLetters,
+		Lease: o.Lease, Owner: o.Owner, Retry: o.Retry, Failure: o.Failure, Skew: o.Skew, Hooks: o.Hooks, DeadLetters: o.DeadLetters,
 		Source: g.source(p.name), OnError: p.report, Now: o.Now,
 	})
 }

@@ -1,6 +1,7 @@
 package subscription
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -33,7 +34,15 @@ func (c *Control) status(ctx context.Context, name string) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	s := Status{Name: name, Position: found[0].Position, Head: head, State: StateLive, Partitions: make([]PartitionStatus, len(found))}
+	source := defaultSource(name)
+	for _, f := range told {
+		source = cmp.Or(f.Source, source)
+	}
+	skewed, err := c.skewed(ctx, source)
+	if err != nil {
+		return Status{}, err
+	}
+	s := Status{Name: name, Skewed: skewed, Position: found[0].Position, Head: head, State: StateLive, Partitions: make([]PartitionStatus, len(found))}
 	ages := ages{store: c.store, head: head, now: time.Now()}
 	for i, record := range found {
 		p := PartitionStatus{

@@ -28,7 +28,7 @@ func (o Options) withDefaults(name string) Options {
 	o.Lease = cmp.Or(o.Lease, 10*time.Second)
 	o.Grace = cmp.Or(o.Grace, 10*time.Second)
 	o.StalledAfter = cmp.Or(o.StalledAfter, time.Minute)
-	o.Source = cmp.Or(o.Source, "subscription/"+name)
+	o.Source = cmp.Or(o.Source, defaultSource(name))
 	o.Retry.Attempts = cmp.Or(o.Retry.Attempts, 4)
 	o.Retry.Initial = cmp.Or(o.Retry.Initial, 100*time.Millisecond)
 	o.Retry.Max = cmp.Or(o.Retry.Max, 10*time.Second)
@@ -42,6 +42,12 @@ func (o Options) withDefaults(name string) Options {
 			o.Failure = FailurePark
 		}
 	}
+	if o.Skew == FailureDefault {
+		o.Skew = FailureStop
+		if o.DeadLetters != nil {
+			o.Skew = FailureParkStream
+		}
+	}
 	if o.OnError == nil {
 		o.OnError = func(err error) { slog.Warn("subscription", slog.String("name", name), slog.Any("error", err)) }
 	}
@@ -49,6 +55,14 @@ func (o Options) withDefaults(name string) Options {
 		o.Now = time.Now
 	}
 	return o
+}
+
+// defaultSource names a subscription in dead letters.
+func defaultSource(name string) string { return "subscription/" + name }
+
+// ordersLetters reports whether later events of a stream wait behind one that is parked.
+func (o *Options) ordersLetters() bool {
+	return o.Failure == FailureParkStream || o.Skew == FailureParkStream
 }
 
 // validate reports all faults of options with defaults.
@@ -83,6 +97,8 @@ func (o Options) validate() error {
 	check(o.Retry.Attempts > 0, "retry: %d attempts: must be at least 1", o.Retry.Attempts)
 	check(o.Failure <= FailureParkStream, "failure policy %d: unknown", o.Failure)
 	check(o.Failure != FailurePark && o.Failure != FailureParkStream || o.DeadLetters != nil, "failure policy: parking needs dead letters")
+	check(o.Skew == FailureStop || o.Skew == FailureParkStream, "version skew: policy %d: must be FailureStop or FailureParkStream", o.Skew)
+	check(o.Skew != FailureParkStream || o.DeadLetters != nil, "version skew: parking needs dead letters")
 	for what, name := range map[string]string{"owner": o.Owner, "source": o.Source} {
 		err := event.ValidateName(name)
 		check(err == nil, "%s %q: %v", what, name, err)

@@ -17,12 +17,13 @@ type facts struct {
 	Epoch        int64         `json:"epoch"`
 	Error        string        `json:"error,omitempty"`
 	Attempts     int           `json:"attempts,omitempty"`
+	Source       string        `json:"source"` // of dead letters
 	StalledAfter time.Duration `json:"stalled_after_ns"`
 }
 
 // put fills in what the owner knows.
 func (f facts) put(key string, s *Subscription, w *worker) store.Op {
-	f.Owner, f.Epoch, f.StalledAfter = s.o.Owner, w.lease.Epoch(), s.o.StalledAfter
+	f.Owner, f.Epoch, f.StalledAfter, f.Source = s.o.Owner, w.lease.Epoch(), s.o.StalledAfter, s.o.Source
 	value, _ := json.Marshal(f) // strings and numbers: cannot fail
 	op := store.Put(statusBucket, key, value)
 	if f.State != StateFaulted {

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"time"
 
+	"lexigram.dev/events/deadletter"
 	"lexigram.dev/events/event"
 	"lexigram.dev/events/internal/panics"
+	"lexigram.dev/events/schema"
 	"lexigram.dev/events/store"
 )
 
@@ -38,6 +40,13 @@ func (w *worker) handle(ctx context.Context, stop <-chan struct{}, events []even
 				continue
 			}
 		}
+		if err := w.o.Known.Check(&events[0]); err != nil {
+			if err := w.setAside(ctx, stop, &events[0], err); err != nil {
+				return err
+			}
+			events = events[1:]
+			continue
+		}
 		n := w.batch(events)
 		done, cause, err := w.try(ctx, stop, events[:n])
 		if err != nil {
@@ -67,11 +76,11 @@ func (w *worker) batch(events []event.Recorded) int {
 		return 1
 	}
 	n := min(len(events), w.size)
-	if len(w.blocked) == 0 {
+	if len(w.blocked) == 0 && w.o.Known == nil {
 		return n
 	}
 	for i := 1; i < n; i++ {
-		if w.blocked[events[i].Stream] {
+		if w.blocked[events[i].Stream] || w.o.Known.Check(&events[i]) != nil {
 			return i
 		}
 	}
@@ -168,6 +177,9 @@ func (w *worker) insist(ctx context.Context, stop <-chan struct{}, e *event.Reco
 	first := w.o.Now()
 	defer w.report.recovered()
 	for attempts := 1; ; attempts++ {
+		if skew, _ := schema.SkewOf(cause); skew != schema.NoSkew {
+			return w.setAside(ctx, stop, e, cause)
+		}
 		w.o.OnError(fmt.Errorf("subscription %s: partition %d: attempt %d at %s in stream %s at position %d: %w",
 			w.name, w.partition, attempts, e.Type, e.Stream, e.Position, cause))
 		if attempts >= w.o.Retry.Attempts {
@@ -220,6 +232,7 @@ type failure struct {
 	cause       error
 	attempts    int
 	first, last time.Time
+	reason      deadletter.Reason
 }
 
 // giveUp does what the policy says with an event that has failed for good.

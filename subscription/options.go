@@ -5,6 +5,8 @@ import (
 
 	"lexigram.dev/events/deadletter"
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/observe"
+	"lexigram.dev/events/schema"
 	"lexigram.dev/events/store"
 )
 
@@ -52,6 +54,20 @@ type Options struct {
 
 	// Failure says what becomes of an event that fails for good. Defaults to Park when DeadLetters is set, else to Stop.
 	Failure Failure
+
+	// Skew says what becomes of an event that cannot be decoded since another release of the program wrote it (an unknown
+	// type, or a newer version of a known one; see schema.SkewOf). It is not retried. FailureParkStream makes it a dead
+	// letter, with later events of the same stream behind it, and all other streams go on; they are handled, in order, by
+	// a release that can read them, as soon as one runs. FailureStop stops the partition. Types that Filter leaves out are
+	// not concerned. Defaults to FailureParkStream when DeadLetters is set, else to FailureStop.
+	Skew Failure
+
+	// Known is what the processor knows, where it does not find out itself by decoding: events of other types and newer
+	// versions are not given to it. Defaults to nil: all are.
+	Known schema.Known
+
+	// Hooks are told of version skew. Defaults to none.
+	Hooks observe.Hooks
 
 	// DeadLetters is where events are parked. Required for Park and ParkStream.
 	DeadLetters *deadletter.Letters

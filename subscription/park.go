@@ -13,6 +13,9 @@ import (
 // park makes an event a dead letter and moves the checkpoint behind it, in one unit.
 func (w *worker) park(ctx context.Context, stop <-chan struct{}, e *event.Recorded, f failure) error {
 	letter := w.letter(e)
+	if letter.Reason = f.reason; f.reason != "" {
+		letter.Sequence = string(e.Stream)
+	}
 	letter.Error, letter.Attempts = f.cause.Error(), f.attempts
 	letter.FirstFailedAt, letter.LastFailedAt, letter.State = f.first, f.last, deadletter.StateParked
 	err := w.enclose(ctx, stop, letter, nil)
@@ -22,7 +25,7 @@ func (w *worker) park(ctx context.Context, stop <-chan struct{}, e *event.Record
 	if err != nil {
 		return err
 	}
-	if w.blocked != nil {
+	if letter.Sequence != "" {
 		w.blocked[e.Stream] = true
 	}
 	w.o.OnError(fmt.Errorf("subscription %s: partition %d: parked %s in stream %s at position %d after %d attempts: %w",
@@ -34,6 +37,7 @@ func (w *worker) park(ctx context.Context, stop <-chan struct{}, e *event.Record
 // are none any more, so that it is handled as any other.
 func (w *worker) queueBehind(ctx context.Context, stop <-chan struct{}, e *event.Recorded) (waits bool, err error) {
 	letter := w.letter(e)
+	letter.Sequence = string(e.Stream)
 	letter.State = deadletter.StateWaiting
 	letter.FirstFailedAt = w.o.Now()
 	letter.LastFailedAt = letter.FirstFailedAt

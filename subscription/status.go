@@ -28,6 +28,7 @@ type Status struct {
 	Head       event.Position    `json:"head"`
 	Lag        int64             `json:"lag_events"` // positions between Position and Head, whether or not they pass the filter
 	LagTime    time.Duration     `json:"lag_ns"`     // age of the oldest event that is not handled; 0: none
+	Skewed     int               `json:"skewed"`     // events that wait, as dead letters, for a release that can read them
 	Error      string            `json:"error,omitempty"`
 	Partitions []PartitionStatus `json:"partitions"`
 }

@@ -101,10 +101,10 @@ func (w *worker) begin(ctx context.Context, stop <-chan struct{}) error {
 	}
 	w.position, w.writtenAt, w.size = w.fence.Position, time.Now(), min(w.o.BatchEvents, w.o.CheckpointEvery)
 	w.progress.set(w.partition, w.position)
-	if w.o.Failure != FailureParkStream {
+	if !w.o.ordersLetters() {
 		return nil
 	}
-	return w.persevere(ctx, stop, func() error {
+	err = w.persevere(ctx, stop, func() error {
 		w.blocked = map[event.StreamID]bool{}
 		for sequence, err := range w.o.DeadLetters.BlockedSequences(ctx, w.o.Source) {
 			if err != nil {
@@ -116,6 +116,10 @@ func (w *worker) begin(ctx context.Context, stop <-chan struct{}) error {
 		}
 		return nil
 	})
+	if err != nil || len(w.blocked) == 0 {
+		return err
+	}
+	return w.persevere(ctx, stop, func() error { return w.retrySkewed(ctx) })
 }
 
 // request makes the feed send what follows the position, and voids what it has sent before.
