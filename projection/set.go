@@ -120,6 +120,9 @@ func (s *Set) Prepare(ctx context.Context) error {
 	return nil
 }
 
+// Name gives "projections"; with Run and Health it suits events.Engine.AddRunners.
+func (s *Set) Name() string { return "projections" }
+
 // Run runs all projections until ctx ends, and then returns nil when all have stopped. One that has failed does not stop
 // the others: it is in its status, and in Health.
 func (s *Set) Run(ctx context.Context) error {

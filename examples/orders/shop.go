@@ -67,10 +67,7 @@ func (s *shop) assemble(ctx context.Context, log *slog.Logger) error {
 	); err != nil {
 		return err
 	}
-	return errors.Join(
-		e.Add(events.Part{Name: "projections", Run: set.Run, Health: set.Health}),
-		e.AddRunners(bus, relay),
-	)
+	return e.AddRunners(set, bus, relay)
 }
 
 // notifyCustomer stands for a mail: it is sent once for each shipped order, however often the event is delivered.

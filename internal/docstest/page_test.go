@@ -1,5 +1,5 @@
 // Package docstest holds the tests of the documentation: every Go snippet compiles and does what the page says, every
-// command line names commands and flags that there are, and every link leads somewhere.
+// command line names commands and flags that there are, every name of ours is exported, and every link leads somewhere.
 //
 // A Go snippet is either a whole program, which is run and must print the text block that follows it, or an excerpt, whose
 // info string names its file: "```go saga/example_test.go". The lines of an excerpt stand in that file, so they are

@@ -72,8 +72,7 @@ func (t *feedtest) consume(ctx context.Context) (err error) {
 		return err
 	}
 	if err := errors.Join(
-		engine.AddRunners(handler, relay),
-		engine.Add(events.Part{Name: "projections", Run: set.Run, Health: set.Health}),
+		engine.AddRunners(handler, relay, set),
 	); err != nil {
 		return err
 	}
