@@ -55,24 +55,35 @@ func (d *driver) launch() {
 	}
 }
 
-func (d *driver) begin(definition Definer, t *task) {
+// info is what the task is told of itself.
+func (s *state) info(t *task) Info {
+	info := Info{Saga: s.saga, ID: s.id, Step: t.step, Attempt: t.attempts + 1, Key: t.key(s.stream)}
+	if undone, err := s.task(t.of); err == nil {
+		info.Undoes = undone.key(s.stream)
+	}
+	return info
+}
+
+// inside gives the context in which a task is done.
+func (s *state) inside(ctx context.Context, info Info) context.Context {
+	m := s.metadata()
+	m.CausationID = info.Key.String()
+	return event.WithMetadata(context.WithValue(ctx, infoKey{}, info), m)
+}
+
+// spawn does a task in goroutines of its own.
+func (d *driver) spawn(definition Definer, t *task) {
 	s := d.state
 	_, timeout := definition.retry(t, &d.o)
 	ctx, cancel := context.WithTimeoutCause(d.ctx, timeout, errTimeout)
 	copied := *t
 	d.running[t.number] = &attempt{claim: t.claims, cancel: cancel}
-	info := Info{Saga: d.name, ID: d.id, Step: t.step, Attempt: t.attempts + 1, Key: t.key(s.stream)}
-	if undone, err := s.task(t.of); err == nil {
-		info.Undoes = undone.key(s.stream)
-	}
-	m := s.metadata()
-	m.CausationID = info.Key.String()
-	inner := event.WithMetadata(context.WithValue(ctx, infoKey{}, info), m)
+	inner := s.inside(ctx, s.info(t))
 	data := s.data
 	results := make(chan outcome, 1) // so that one that comes late is not waited for
 	go func() {
-		o := outcome{task: copied.number, claim: copied.claims, before: data}
-		o.after, o.err = do(inner, definition, &copied, data)
+		o := outcome{task: copied.number, claim: copied.claims}
+		o.before, o.after, o.err = do(inner, definition, &copied, data)
 		results <- o
 	}()
 	d.all.Go(func() {
@@ -81,7 +92,7 @@ func (d *driver) begin(definition Definer, t *task) {
 		select {
 		case o = <-results:
 		case <-ctx.Done():
-			o = d.late(ctx, results, outcome{task: copied.number, claim: copied.claims, before: data}, timeout)
+			o = d.late(ctx, results, outcome{task: copied.number, claim: copied.claims}, timeout)
 		}
 		select {
 		case d.outcomes <- o:
@@ -96,7 +107,7 @@ const finishing = 5 * time.Second
 // late is the outcome of an attempt whose context has ended.
 func (d *driver) late(ctx context.Context, results <-chan outcome, o outcome, timeout time.Duration) outcome {
 	if errors.Is(context.Cause(ctx), errTimeout) {
-		o.err = &unknownOutcome{fmt.Errorf("%w: %v", errTimeout, timeout)}
+		o.err = timedOut(timeout)
 		return o
 	}
 	timer := time.NewTimer(finishing)
@@ -109,14 +120,22 @@ func (d *driver) late(ctx context.Context, results <-chan outcome, o outcome, ti
 	return o
 }
 
+// timedOut is the error of an attempt that did not end in time.
+func timedOut(timeout time.Duration) error {
+	return &unknownOutcome{fmt.Errorf("%w: %v", errTimeout, timeout)}
+}
+
 // do calls the definition's, which may panic.
-func do(ctx context.Context, definition Definer, t *task, data json.RawMessage) (after json.RawMessage, err error) {
-	defer func() {
-		if value := recover(); value != nil {
-			err = &unknownOutcome{panics.New("step "+t.step, value)}
-		}
-	}()
+func do(ctx context.Context, definition Definer, t *task, data json.RawMessage) (before, after json.RawMessage, err error) {
+	defer recovered(t, &err)
 	return definition.do(ctx, t, data)
+}
+
+// recovered turns a panic into an error; it is to be deferred.
+func recovered(t *task, err *error) {
+	if value := recover(); value != nil {
+		*err = &unknownOutcome{panics.New("step "+t.step, value)}
+	}
 }
 
 // success and failure are the types of the events that settle a task.
@@ -159,9 +178,9 @@ func (d *driver) settle(draft *draft, o *outcome) error {
 		return draft.add(e)
 	}
 	policy, _ := d.versions[draft.definition].retry(t, &d.o)
-	e := &entry{kind: t.failure(), Task: t.number, Step: t.step, Attempt: t.attempts + 1, Error: o.err.Error(), Unknown: isUnknown(o.err)}
+	e := &entry{kind: t.failure(), Task: t.number, Step: t.step, Attempt: t.attempts + 1, Error: shortened(o.err.Error()), Unknown: isUnknown(o.err)}
 	if !isPermanent(o.err) && e.Attempt < policy.Attempts {
-		e.RetryAt = draft.now.Add(policy.pause(e.Attempt)).Truncate(time.Microsecond)
+		e.RetryAt = draft.now.Add(policy.pause(e.Attempt, d.vary)).Truncate(time.Microsecond)
 	}
 	d.o.OnError(named("saga", d.name, d.id, fmt.Errorf("attempt %d of %d at %s: %w", e.Attempt, policy.Attempts, t.step, o.err)))
 	return draft.add(e)

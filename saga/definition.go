@@ -29,7 +29,8 @@ type Definer interface {
 	signals() []string
 	accepts(data json.RawMessage) error // at the start
 	plan(s *state, env *planning) ([]*entry, error)
-	do(ctx context.Context, t *task, data json.RawMessage) (json.RawMessage, error)
+	// do gives the data before and after, both as the definition encodes it, so that they differ in what was changed only.
+	do(ctx context.Context, t *task, data json.RawMessage) (before, after json.RawMessage, err error)
 	retry(t *task, o *Options) (Retry, time.Duration)
 	sequential() bool // tasks are done one at a time
 }
@@ -227,30 +228,37 @@ func (d *Definition[D]) retry(t *task, o *Options) (Retry, time.Duration) {
 	return o.Retry, timeout
 }
 
-func (d *Definition[D]) do(ctx context.Context, t *task, data json.RawMessage) (json.RawMessage, error) {
+func (d *Definition[D]) do(ctx context.Context, t *task, data json.RawMessage) (before, after json.RawMessage, err error) {
 	step := d.byName[t.step]
 	if step == nil {
-		return nil, Permanent(fmt.Errorf("step %q: version %d of the saga has no such step; it has %v", t.step, d.version, slices.Sorted(maps.Keys(d.byName))))
+		return nil, nil, Permanent(fmt.Errorf("step %q: version %d of the saga has no such step; it has %v", t.step, d.version, slices.Sorted(maps.Keys(d.byName))))
 	}
 	action := step.Action
 	if t.kind == taskCompensation {
 		action = step.Compensation
 	}
 	if action == nil {
-		return nil, Permanent(fmt.Errorf("step %q: there is nothing to do", t.step))
+		return nil, nil, Permanent(fmt.Errorf("step %q: there is nothing to do", t.step))
 	}
+	return perform(data, func(value *D) error { return action(ctx, value) })
+}
+
+// perform calls a function with the data.
+func perform[D any](data json.RawMessage, action func(*D) error) (before, after json.RawMessage, err error) {
 	value, err := decodeData[D](data)
 	if err != nil {
-		return nil, Permanent(err)
+		return nil, nil, Permanent(err)
 	}
-	if err := action(ctx, &value); err != nil {
-		return nil, err
+	if before, err = json.Marshal(value); err != nil {
+		return nil, nil, Permanent(fmt.Errorf("the data cannot be encoded: %w", err))
 	}
-	after, err := json.Marshal(value)
-	if err != nil {
-		return nil, Permanent(Unknown(fmt.Errorf("the data cannot be encoded: %w", err)))
+	if err := action(&value); err != nil {
+		return nil, nil, err
 	}
-	return after, nil
+	if after, err = json.Marshal(value); err != nil {
+		return nil, nil, Permanent(Unknown(fmt.Errorf("the data cannot be encoded: %w", err)))
+	}
+	return before, after, nil
 }
 
 func decodeData[D any](data json.RawMessage) (D, error) {

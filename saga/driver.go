@@ -15,9 +15,12 @@ import (
 type driver struct {
 	*lane
 	id     string
-	newest event.Version // of the stream, as far as is known; guarded by lane.mu
-	wake   chan struct{} // capacity 1: newest has grown
+	begin  func(Definer, *task)     // begins an attempt
+	wait   func(time.Duration) bool // before the next try at a backend that is at fault; false: give up
+	newest event.Version            // of the stream, as far as is known; guarded by lane.mu
+	wake   chan struct{}            // capacity 1: newest has grown
 
+	due      int64 // what the agenda said; 0: nothing
 	state    *state
 	running  map[int]*attempt // by task
 	outcomes chan outcome
@@ -134,18 +137,24 @@ func (d *driver) reload() bool {
 
 // sleep waits before the next try after a fault of the backend.
 func (d *driver) sleep(try int) bool {
-	timer := time.NewTimer(min(50*time.Millisecond<<min(try, 6), 2*time.Second))
+	return d.wait(min(50*time.Millisecond<<min(try, 6), 2*time.Second))
+}
+
+// waitFor waits unless the partition must be left meanwhile.
+func (l *lane) waitFor(pause time.Duration) bool {
+	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-d.ctx.Done():
+	case <-l.ctx.Done():
 		return false
 	}
 }
 
-// idle reports whether nothing is to be done soon.
-func (d *driver) idle() bool { return d.pause() > linger }
+// idle reports whether nothing is to be done soon. One that the agenda says is at work must not be left, since nobody
+// would come back to it.
+func (d *driver) idle() bool { return d.pause() > linger && d.state.indexed.Due != dueNow }
 
 // pause is how long there is nothing to do but to wait.
 func (d *driver) pause() time.Duration {
@@ -160,8 +169,32 @@ func (d *driver) pause() time.Duration {
 	return max(0, wake.Sub(d.o.Now()))
 }
 
-// advance takes in what came of a task, plans what follows, appends both in one, and begins what is to be done then.
+// advance takes in what came of a task, plans what follows, appends both in one, and begins what is to be done then. What
+// the store refuses to take, since it is too large, makes the attempt or the instance fail.
 func (d *driver) advance(o *outcome) error {
+	err := d.step(o, nil)
+	if !errors.Is(err, store.ErrTooLarge) && !errors.Is(err, store.ErrInvalid) {
+		return err
+	}
+	refused := fmt.Errorf("what came of it cannot be stored: %w", err)
+	if d.state = nil; !d.reload() {
+		return err
+	}
+	if o != nil {
+		failed := *o
+		failed.err = Permanent(Unknown(refused))
+		if err = d.step(&failed, nil); err == nil || errors.Is(err, store.ErrConflict) {
+			return err
+		}
+		if d.state = nil; !d.reload() {
+			return err
+		}
+	}
+	return d.step(nil, refused)
+}
+
+// step is one try of advance. With a fault the instance fails by that, in place of what would follow.
+func (d *driver) step(o *outcome, fault error) error {
 	draft := newDraft(d.state, d.o.Now())
 	stopping := isClosed(d.stopping)
 	if o != nil {
@@ -169,7 +202,12 @@ func (d *driver) advance(o *outcome) error {
 			return err
 		}
 	}
-	if !stopping {
+	switch {
+	case fault != nil:
+		if err := draft.add(&entry{kind: typeEnded, Status: draft.failure(), Reason: shortened(fault.Error())}); err != nil {
+			return err
+		}
+	case !stopping:
 		if err := d.follow(draft); err != nil {
 			return err
 		}
@@ -184,7 +222,7 @@ func (d *driver) advance(o *outcome) error {
 		return err
 	}
 	d.version.Store(int64(d.state.version))
-	if o != nil {
+	if o != nil && d.running[o.task] != nil && d.running[o.task].claim == o.claim {
 		delete(d.running, o.task)
 	}
 	if !stopping && !d.state.halted() {
@@ -198,7 +236,12 @@ func (d *driver) follow(draft *draft) error {
 	s := draft.state
 	definition := d.versions[s.definition]
 	switch {
-	case s.expired || s.phase == phaseNone:
+	case s.expired:
+		if d.unlisted(s) { // by one who has not come to the rest
+			d.bury(d.ctx, d.id, s.version, d.due)
+		}
+		return nil
+	case s.phase == phaseNone:
 		return nil
 	case s.phase == phaseEnded:
 		if at := s.expiry(); at > 0 && at <= draft.now.UnixMicro() {
@@ -220,7 +263,7 @@ func (d *driver) follow(draft *draft) error {
 	for !s.halted() {
 		entries, err := plan(definition, s, env)
 		if err != nil {
-			entries = []*entry{{kind: typeEnded, Status: StatusFailed, Reason: err.Error()}}
+			entries = []*entry{{kind: typeEnded, Status: StatusFailed, Reason: shortened(err.Error())}}
 		}
 		if len(entries) == 0 {
 			entries = d.claim(definition, draft)

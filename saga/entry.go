@@ -102,6 +102,7 @@ type trigger struct {
 	Type     string         `json:"type"`
 	Stream   event.StreamID `json:"stream"`
 	Position event.Position `json:"position"`
+	Part     int            `json:"part,omitempty"` // of the values that it is read as, from 0
 }
 
 // summary is what the index keeps of an instance.

@@ -3,6 +3,7 @@ package saga
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"lexigram.dev/events/errcode"
 )
@@ -59,6 +60,16 @@ func isUnknown(err error) bool {
 }
 
 var errTimeout = errors.New("it did not end in time")
+
+// maxErrorBytes is how much of an error's text a history keeps.
+const maxErrorBytes = 4096
+
+func shortened(text string) string {
+	if len(text) <= maxErrorBytes {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxErrorBytes], "") + " [shortened]"
+}
 
 // named puts the instance into an error.
 func named(what, saga, id string, err error) error {

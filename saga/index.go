@@ -57,6 +57,7 @@ type transition struct {
 	id       string
 	was, now summary
 	at       time.Time
+	version  event.Version
 }
 
 // operations write a transition. Entries of all states that were passed on the way are removed, so that an index which is
@@ -67,7 +68,7 @@ func (t *transition) operations(saga string, partition int, ops []store.Op) []st
 	if was.Status != "" && (gone || was.Status != now.Status || was.Started != now.Started) {
 		ops = append(ops, store.Delete(statusBucket, statusKey(saga, t.id, was)))
 	}
-	if was.Due != 0 && (gone || was.Due != now.Due) {
+	if was.Due != 0 && !gone && was.Due != now.Due { // of one that is gone it stays until the stream is deleted
 		ops = append(ops, store.Delete(agendaBucket, agendaKey(saga, t.id, partition, was.Due)))
 	}
 	if was.Correlation != "" && (gone || was.Correlation != now.Correlation) {
@@ -96,6 +97,7 @@ func (s *service) Process(ctx context.Context, b *subscription.Batch) error {
 	var (
 		ops     []store.Op
 		changed []*transition
+		expired []*transition
 		byID    = map[string]*transition{}
 	)
 	for i := range b.Events {
@@ -112,14 +114,12 @@ func (s *service) Process(ctx context.Context, b *subscription.Batch) error {
 		if decoded.Now == nil {
 			continue
 		}
-		t := &transition{id: id, now: *decoded.Now, at: e.OccurredAt}
+		t := &transition{id: id, now: *decoded.Now, at: e.OccurredAt, version: e.Version}
 		if decoded.Was != nil {
 			t.was = *decoded.Was
 		}
 		if t.now.Status == "" {
-			if err := s.remove(ctx, e.Stream, e.Version); err != nil {
-				return err
-			}
+			expired = append(expired, t)
 		}
 		ops = t.operations(s.name, b.Partition, ops)
 		if byID[id] == nil {
@@ -135,7 +135,14 @@ func (s *service) Process(ctx context.Context, b *subscription.Batch) error {
 		return err
 	}
 	for _, t := range changed {
-		l.due(t.id, byID[t.id].now.Due)
+		now := &byID[t.id].now
+		if now.Status == StatusParked {
+			l.seeParked(now.Definition)
+		}
+		l.due(t.id, now.Due)
+	}
+	for _, t := range expired {
+		l.bury(ctx, t.id, t.version, t.was.Due)
 	}
 	return nil
 }
@@ -155,11 +162,26 @@ func compact(ops []store.Op) []store.Op {
 	return kept
 }
 
-// remove deletes the stream of an instance whose retention is over. A backend that cannot keeps it.
-func (s *service) remove(ctx context.Context, stream event.StreamID, version event.Version) error {
-	_, err := s.log.Delete(ctx, stream, store.Exactly(version))
-	if errors.Is(err, store.ErrUnsupported) || errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrStreamDeleted) {
-		return nil
+// unlisted reports whether an instance whose retention is over is out of the index. Before that its stream must stay.
+func (l *lane) unlisted(s *state) bool {
+	if s.startedAt.IsZero() { // only the tombstone is left
+		return true
 	}
-	return err
+	_, err := l.log.Get(l.ctx, instanceBucket, instanceKey(l.name, s.id, s.startedAt.UnixMicro()))
+	return isNotFound(err)
+}
+
+// bury deletes the stream of an instance whose retention is over, and then what the agenda says of it. A backend that
+// cannot delete keeps the stream. After a crash in between the agenda brings it here again.
+func (l *lane) bury(ctx context.Context, id string, version event.Version, due int64) {
+	_, err := l.log.Delete(ctx, streamOf(l.name, id), store.Exactly(version))
+	if errors.Is(err, store.ErrUnsupported) || errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrStreamDeleted) {
+		err = nil
+	}
+	if err == nil && due != 0 {
+		_, err = l.log.Apply(ctx, store.Delete(agendaBucket, agendaKey(l.name, id, l.partition, due)))
+	}
+	if err != nil && ctx.Err() == nil {
+		l.o.OnError(named("remove saga", l.name, id, err))
+	}
 }

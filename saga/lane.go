@@ -23,6 +23,7 @@ type lane struct {
 	drivers map[string]*driver
 	closed  bool
 	behind  bool // an instance that is due had to be left for want of room
+	parked  bool // parked instances are to be looked for
 
 	all sync.WaitGroup
 }
@@ -31,6 +32,7 @@ type lane struct {
 func (s *service) Own(ctx context.Context, partition int) (release func()) {
 	l := &lane{
 		service: s, partition: partition, ctx: ctx, stopping: make(chan struct{}), poke: make(chan struct{}, 1), drivers: map[string]*driver{},
+		parked: true,
 	}
 	s.mu.Lock()
 	s.lanes[partition] = l
@@ -72,7 +74,7 @@ func (l *lane) due(id string, due int64) {
 	switch {
 	case due == 0:
 	case due <= l.o.Now().UnixMicro():
-		l.drive(id)
+		l.drive(id, due)
 	default:
 		l.wakeUp()
 	}
@@ -85,8 +87,9 @@ func (l *lane) wakeUp() {
 	}
 }
 
-// drive puts an instance to work unless it is. It gives false where there is no room.
-func (l *lane) drive(id string) bool {
+// drive puts an instance to work unless it is. It gives false where there is no room. due is what the agenda says; 0 where
+// it says nothing.
+func (l *lane) drive(id string, due int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed || l.drivers[id] != nil {
@@ -98,13 +101,18 @@ func (l *lane) drive(id string) bool {
 		l.behind = true
 		return false
 	}
-	d := &driver{lane: l, id: id, wake: make(chan struct{}, 1), outcomes: make(chan outcome), gone: make(chan struct{}), running: map[int]*attempt{}}
+	d := newDriver(l, id)
+	d.due, d.begin, d.wait = due, d.spawn, l.waitFor
 	l.drivers[id] = d
 	l.all.Go(func() {
 		d.run()
 		l.left(d)
 	})
 	return true
+}
+
+func newDriver(l *lane, id string) *driver {
+	return &driver{lane: l, id: id, wake: make(chan struct{}, 1), outcomes: make(chan outcome), gone: make(chan struct{}), running: map[int]*attempt{}}
 }
 
 // leave takes an instance out that has nothing to do, unless there is news of it.
@@ -133,18 +141,21 @@ const agendaPage = 256
 
 // follow walks the agenda: what is due is put to work, and the next entry is waited for.
 func (l *lane) follow() {
-	l.unpark()
 	cursor := agendaPrefix(l.name, l.partition)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
+		complete := l.unpark()
 		next, wait, err := l.walk(cursor)
 		switch {
 		case err != nil && l.ctx.Err() == nil:
 			l.o.OnError(fmt.Errorf("saga %s: agenda of partition %d: %w", l.name, l.partition, err))
-			wait = time.Second
+			wait = pauseAfterFault
 		case err == nil:
 			cursor = next
+		}
+		if !complete {
+			wait = min(wait, pauseAfterFault)
 		}
 		timer.Reset(wait)
 		select {
@@ -184,7 +195,7 @@ func (l *lane) walk(cursor string) (next string, wait time.Duration, err error) 
 			if ahead := time.Duration(due-l.o.Now().UnixMicro()) * time.Microsecond; ahead > 0 {
 				return cursor, min(ahead, longest), nil
 			}
-			if !l.drive(id) {
+			if !l.drive(id, due) {
 				return cursor, longest, nil // left pokes
 			}
 			cursor = r.Key + "\x00"
@@ -195,17 +206,48 @@ func (l *lane) walk(cursor string) (next string, wait time.Duration, err error) 
 	}
 }
 
-// unpark puts parked instances to work whose definition is here.
-func (l *lane) unpark() {
+// pauseAfterFault is when a lane tries again after a fault of the backend.
+const pauseAfterFault = time.Second
+
+// seeParked takes down that an instance is parked, whose definition may be here: the one who parked it did so for want of
+// that, but is not the owner any more.
+func (l *lane) seeParked(version int) {
+	if l.versions[version] == nil {
+		return
+	}
+	l.mu.Lock()
+	l.parked = true
+	l.mu.Unlock()
+	l.wakeUp()
+}
+
+// unpark puts parked instances to work whose definition is here, when there may be some.
+func (l *lane) unpark() (complete bool) {
+	l.mu.Lock()
+	due := l.parked
+	l.parked = false
+	l.mu.Unlock()
+	if !due {
+		return true
+	}
+	complete = true
 	for i, err := range scanStatus(l.ctx, l.log, l.name, StatusParked) {
 		if err != nil {
 			if l.ctx.Err() == nil && !errors.Is(err, store.ErrClosed) {
 				l.o.OnError(fmt.Errorf("saga %s: parked instances: %w", l.name, err))
 			}
-			return
+			complete = false
+			break
 		}
-		if l.versions[i.Version] != nil && l.partitionOf(i.ID) == l.partition {
-			l.drive(i.ID)
+		if l.versions[i.Version] != nil && l.partitionOf(i.ID) == l.partition && !l.drive(i.ID, 0) {
+			complete = false
+			break
 		}
 	}
+	if !complete {
+		l.mu.Lock()
+		l.parked = true
+		l.mu.Unlock()
+	}
+	return complete
 }

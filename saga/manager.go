@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -57,7 +58,7 @@ func (m *Manager[S]) validate() error {
 		return errors.Join(faults...)
 	}
 	starts := false
-	seen := map[string]bool{}
+	seen := map[reflect.Type]bool{}
 	for _, h := range m.handlers {
 		if h.timer != "" {
 			if m.timeouts[h.timer] != nil {
@@ -67,13 +68,13 @@ func (m *Manager[S]) validate() error {
 			continue
 		}
 		starts = starts || h.starts
-		name, err := h.eventType(m.registry)
+		names, err := h.eventTypes(m.registry)
 		if err != nil {
 			faults = append(faults, err)
-		} else if seen[name] {
-			fault("event %s: there are two handlers", name)
+		} else if seen[h.takes] {
+			fault("event %s: there are two handlers", names[0])
 		}
-		seen[name] = true
+		seen[h.takes] = true
 	}
 	if !starts {
 		fault("no event starts it")
@@ -92,16 +93,16 @@ func (m *Manager[S]) accepts(json.RawMessage) error                    { return 
 func (m *Manager[S]) retry(_ *task, o *Options) (Retry, time.Duration) { return o.Retry, o.Timeout }
 
 // do dispatches a command.
-func (m *Manager[S]) do(ctx context.Context, t *task, data json.RawMessage) (json.RawMessage, error) {
-	command, err := t.command.decode(m.registry)
+func (m *Manager[S]) do(ctx context.Context, t *task, data json.RawMessage) (before, after json.RawMessage, err error) {
+	command, err := m.decode(t.command)
 	if err != nil {
-		return nil, Permanent(err)
+		return nil, nil, Permanent(err)
 	}
 	_, err = m.bus.Dispatch(ctx, command)
-	return data, err
+	return data, data, err
 }
 
-// plan fires timers that are due, the earliest first, and sees whether the end has come.
+// plan reacts to events that were kept, fires timers that are due, the earliest first, and sees whether the end has come.
 func (m *Manager[S]) plan(s *state, env *planning) ([]*entry, error) {
 	open := false
 	for _, t := range s.tasks {
@@ -117,6 +118,9 @@ func (m *Manager[S]) plan(s *state, env *planning) ([]*entry, error) {
 			return nil, nil
 		}
 		return []*entry{{kind: typeEnded, Status: StatusCompleted}}, nil
+	}
+	if len(s.kept) > 0 {
+		return m.reactToKept(s, env.now)
 	}
 	timers := slices.Clone(s.timers)
 	slices.SortStableFunc(timers, func(a, b timer) int { return a.due.Compare(b.due) })
@@ -164,62 +168,80 @@ func (m *Manager[S]) turn(s *state, now time.Time, e event.Recorded, handle func
 	return append([]*entry{reaction}, t.effects...), nil
 }
 
-// handler finds the handler of a type of events.
-func (m *Manager[S]) handler(eventType string) *Handler[S] {
+// handler finds the handler of an event.
+func (m *Manager[S]) handler(value any) *Handler[S] {
+	is := baseOf(reflect.TypeOf(value))
 	for i := range m.handlers {
-		h := &m.handlers[i]
-		if h.timer == "" {
-			if name, err := h.eventType(m.registry); err == nil && name == eventType {
-				return h
-			}
+		if m.handlers[i].takes == is {
+			return &m.handlers[i]
 		}
 	}
 	return nil
 }
 
-// eventTypes lists what it reacts to.
+// eventTypes lists under which names the events are stored that it reacts to.
 func (m *Manager[S]) eventTypes() []string {
 	var names []string
 	for _, h := range m.handlers {
 		if h.timer == "" {
-			if name, err := h.eventType(m.registry); err == nil {
-				names = append(names, name)
+			if found, err := h.eventTypes(m.registry); err == nil {
+				names = append(names, found...)
 			}
 		}
 	}
 	return names
 }
 
+// parts gives the values that a stored event is read as.
+func (m *Manager[S]) parts(e *event.Recorded) ([]any, error) { return m.registry.DecodeAll(e) }
+
 // route says to which instance an event belongs ("": none), and whether it begins one.
-func (m *Manager[S]) route(e *event.Recorded) (id string, starts, keep bool, err error) {
-	h := m.handler(e.Type)
+func (m *Manager[S]) route(value any) (id string, starts, keep bool, err error) {
+	h := m.handler(value)
 	if h == nil {
 		return "", false, false, nil
 	}
-	value, err := m.registry.Decode(e)
-	if err != nil {
-		return "", false, false, err
-	}
 	defer func() {
 		if p := recover(); p != nil {
-			err = panics.New("correlate "+e.Type, p)
+			err = panics.New(fmt.Sprintf("correlate %T", value), p)
 		}
 	}()
 	return h.correlate(value), h.starts, h.keep, nil
 }
 
-// react gives what the handler of an event decides.
-func (m *Manager[S]) react(s *state, now time.Time, e *event.Recorded) ([]*entry, error) {
-	h := m.handler(e.Type)
-	if h == nil {
-		return []*entry{{kind: typeReacted}}, nil // of a newer version; this instance has an older one
-	}
-	value, err := m.registry.Decode(e)
+// react gives what the handler of an event, or of one of the values that it is read as, decides.
+func (m *Manager[S]) react(s *state, now time.Time, e *event.Recorded, part int) ([]*entry, error) {
+	values, err := m.parts(e)
 	if err != nil {
 		return nil, err
 	}
-	return m.turn(s, now, *e, func(t *Turn[S]) error { return h.react(t, value) })
+	if part >= len(values) {
+		return nil, fmt.Errorf("event %s at position %d is read as %d values now, and this is value %d", e.Type, e.Position, len(values), part+1)
+	}
+	h := m.handler(values[part])
+	if h == nil {
+		return []*entry{{kind: typeReacted}}, nil // of a newer version; this instance has an older one
+	}
+	return m.turn(s, now, *e, func(t *Turn[S]) error { return h.react(t, values[part]) })
 }
+
+// reactToKept gives the reaction to the first of the events that came while the definition was missing.
+func (m *Manager[S]) reactToKept(s *state, now time.Time) ([]*entry, error) {
+	kept := s.kept[0]
+	var e event.Recorded
+	if err := json.Unmarshal(kept.data, &e); err != nil {
+		return nil, fmt.Errorf("event %s that was kept: %w: %w", kept.trigger.Type, store.ErrCorrupt, err)
+	}
+	entries, err := m.react(s, now, &e, kept.trigger.Part)
+	if err != nil {
+		return nil, fmt.Errorf("react to %s: %w", e.Type, err)
+	}
+	entries[0].Trigger = &kept.trigger
+	return entries, nil
+}
+
+func (m *Manager[S]) encode(value any) (event.Pending, error) { return m.registry.Encode(value) }
+func (m *Manager[S]) decode(command *message) (any, error)    { return command.decode(m.registry) }
 
 func (m *Manager[S]) initial() (json.RawMessage, error) {
 	var zero S

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"strings"
 	"time"
 
 	"lexigram.dev/events/deadletter"
 	"lexigram.dev/events/event"
+	"lexigram.dev/events/observe"
 	"lexigram.dev/events/store"
 )
 
@@ -54,6 +54,10 @@ type Options struct {
 	// Defaults to none.
 	DeadLetters *deadletter.Letters
 
+	// Hooks are told of version skew: events of another release, which a process manager cannot read. They become dead
+	// letters where DeadLetters is set, else the manager stops there. Defaults to none.
+	Hooks observe.Hooks
+
 	// Owner names this process in histories and leases. Defaults to the host's name, the process id and a random part.
 	Owner string
 
@@ -89,8 +93,8 @@ func (r Retry) validate() error {
 	return nil
 }
 
-// pause is how long to wait after so many failed attempts.
-func (r Retry) pause(attempts int) time.Duration {
+// pause is how long to wait after so many failed attempts. vary gives a number below its argument.
+func (r Retry) pause(attempts int, vary func(int64) int64) time.Duration {
 	pause := r.Initial
 	for range attempts - 1 {
 		if pause *= 2; pause >= r.Max {
@@ -98,7 +102,7 @@ func (r Retry) pause(attempts int) time.Duration {
 		}
 	}
 	pause = min(pause, max(r.Max, r.Initial))
-	return pause*4/5 + time.Duration(rand.Int64N(int64(pause)*2/5+1))
+	return pause*4/5 + time.Duration(vary(int64(pause)*2/5+1))
 }
 
 func (o Options) withDefaults() Options {

@@ -1,7 +1,6 @@
 package saga
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -127,18 +126,11 @@ func (d *Definition[D]) receive(s *state, t *task, now time.Time) *entry {
 	if step.Await.Receive == nil {
 		return e
 	}
-	data, err := decodeData[D](s.data)
-	if err == nil {
-		err = step.Await.Receive(&data, s.inbox[i].data)
-	}
-	var after json.RawMessage
-	if err == nil {
-		after, err = json.Marshal(data)
-	}
+	before, after, err := perform(s.data, func(data *D) error { return step.Await.Receive(data, s.inbox[i].data) })
 	if err != nil {
 		return &entry{kind: typeStepFailed, Task: t.number, Step: t.step, Error: err.Error()}
 	}
-	change(e, s.data, after)
+	change(e, before, after)
 	return e
 }
 
@@ -169,7 +161,7 @@ func (d *Definition[D]) planBack(s *state, env *planning) []*entry {
 		}
 	}
 	if last == nil {
-		return []*entry{{kind: typeEnded, Status: StatusCompensated, Reason: s.reason}}
+		return []*entry{{kind: typeEnded, Status: StatusCompensated, Reason: s.cause}}
 	}
 	var entries []*entry
 	for _, t := range s.tasks {

@@ -28,7 +28,7 @@ func newService(set *Set, name string, versions map[int]Definer) (*service, erro
 	o := subscription.Options{
 		Filter:     store.Filter{Categories: []string{category(name)}},
 		Partitions: set.o.Partitions, Lease: set.o.Lease, PollInterval: set.o.PollInterval, Grace: set.o.Grace,
-		Owner: set.o.Owner, OnError: set.o.OnError, Now: set.o.Now,
+		Owner: set.o.Owner, OnError: set.o.OnError, Hooks: set.o.Hooks, Now: set.o.Now,
 	}
 	var err error
 	if s.feed, err = subscription.New(set.log, feedName(name), s, o); err != nil {

@@ -24,6 +24,7 @@ type Set struct {
 	services []*service
 	slots    chan struct{} // one is held for each instance at work
 	running  atomic.Bool
+	vary     func(n int64) int64 // a random number below n
 }
 
 // NewSet puts definitions together: of several versions of one saga, the highest is for new instances. All faults
@@ -33,7 +34,7 @@ func NewSet(log *store.Store, o Options, definitions ...Definer) (*Set, error) {
 	host, _ := os.Hostname() // without it the rest still tells processes apart
 	s := &Set{
 		o: o, owner: cmp.Or(o.Owner, fmt.Sprintf("%s/%d/%08x", cmp.Or(host, "unknown"), os.Getpid(), rand.Uint32())),
-		log: log, slots: make(chan struct{}, max(1, o.Concurrency)),
+		log: log, slots: make(chan struct{}, max(1, o.Concurrency)), vary: rand.Int64N,
 	}
 	s.o.Owner = s.owner
 	faults := []error{o.validate()}
@@ -141,11 +142,10 @@ type StartOptions struct {
 }
 
 func (s *Set) start(ctx context.Context, saga, id string, data any, o StartOptions) error {
-	i := slices.IndexFunc(s.services, func(service *service) bool { return service.name == saga })
-	if i < 0 {
-		return fmt.Errorf("%w saga: there is %v", ErrUnknown, s.names())
+	service, err := s.service(saga)
+	if err != nil {
+		return err
 	}
-	service := s.services[i]
 	definition := service.newest()
 	if o.Version != 0 {
 		definition = service.versions[o.Version]
@@ -184,6 +184,14 @@ func (s *Set) start(ctx context.Context, saga, id string, data any, o StartOptio
 		return fmt.Errorf("%w: it was begun with other data", ErrExists)
 	}
 	return nil
+}
+
+func (s *Set) service(saga string) (*service, error) {
+	i := slices.IndexFunc(s.services, func(service *service) bool { return service.name == saga })
+	if i < 0 {
+		return nil, fmt.Errorf("%w saga: there is %v", ErrUnknown, s.names())
+	}
+	return s.services[i], nil
 }
 
 func (s *Set) started(definition Definer, correlation string, data json.RawMessage) *entry {

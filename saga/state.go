@@ -44,7 +44,9 @@ type state struct {
 	suspended bool
 	parked    bool
 	expired   bool
-	reason    string
+	reason    string // of the end or the failure
+	cause     string // of the compensation
+	hold      string // of the suspension, or of being parked
 
 	data    json.RawMessage
 	tasks   []*task
@@ -54,7 +56,7 @@ type state struct {
 	timers  []timer
 	inbox   []received        // signals that no step has taken yet
 	handled map[event.ID]bool // triggers and signals
-	kept    []keptEvent       // events before the start
+	kept    []keptEvent       // events that came before the start, or while the definition was missing
 	finish  bool              // a manager has said that it is done; what it has requested is still to be sent
 	indexed summary           // what the index says, or will say
 }
@@ -65,7 +67,7 @@ type received struct {
 	data json.RawMessage
 }
 
-// keptEvent is an event that came before those that start the instance.
+// keptEvent is an event that could not be reacted to when it came.
 type keptEvent struct {
 	trigger trigger
 	data    json.RawMessage // the recorded event
@@ -81,6 +83,14 @@ func newState(saga, id string) *state {
 // failed reports whether it stands still until an operator does something.
 func (s *state) failed() bool {
 	return s.status == StatusFailed || s.status == StatusCompensationFailed
+}
+
+// failure is the status of an instance that fails for another reason than one of its tasks.
+func (s *state) failure() Status {
+	if s.phase == phaseCompensating {
+		return StatusCompensationFailed
+	}
+	return StatusFailed
 }
 
 // halted reports whether nothing is to be planned at present.
@@ -132,29 +142,22 @@ func (s *state) apply(e *entry) error {
 	case typeReacted:
 		if e.Trigger != nil {
 			s.handled[e.Trigger.ID] = true
+			s.kept = slices.DeleteFunc(slices.Clone(s.kept), func(k keptEvent) bool { return k.trigger.ID == e.Trigger.ID })
 		}
 		s.finish = s.finish || e.Status == StatusCompleted
 	case typeKept:
-		s.handled[e.Trigger.ID] = true
-		s.kept = append(s.kept, keptEvent{*e.Trigger, e.Data})
-		s.retention = e.Retention
-		if s.startedAt.IsZero() {
-			s.startedAt = e.at
-		}
+		s.keep(e)
 	case typeSignalReceived:
 		s.inbox = append(s.inbox, received{e.Signal, e.Data})
 		s.handled[e.id] = true
 	case typeCompensating:
-		s.phase, s.status, s.reason, s.changedAt = phaseCompensating, "", e.Reason, e.at
+		s.phase, s.status, s.reason, s.cause, s.changedAt = phaseCompensating, "", "", e.Reason, e.at
 	case typeSuspended:
-		s.suspended, s.reason, s.changedAt = true, e.Reason, e.at
+		s.suspended, s.hold, s.changedAt = true, e.Reason, e.at
 	case typeResumed:
-		s.suspended, s.parked, s.changedAt = false, false, e.at
-		if s.phase == phaseRunning {
-			s.reason = ""
-		}
+		s.suspended, s.parked, s.hold, s.changedAt = false, false, "", e.at
 	case typeParked:
-		s.parked, s.reason, s.changedAt = true, e.Reason, e.at
+		s.parked, s.hold, s.changedAt = true, e.Reason, e.at
 	case typeEnded:
 		s.end(e)
 	case typeIdle:
@@ -173,6 +176,30 @@ func (s *state) start(e *entry) {
 	if s.startedAt.IsZero() {
 		s.startedAt = e.at
 	}
+}
+
+// keep takes down an event that cannot be reacted to yet.
+func (s *state) keep(e *entry) {
+	s.handled[e.Trigger.ID] = true
+	s.kept = append(s.kept, keptEvent{*e.Trigger, e.Data})
+	if s.phase != phaseNone {
+		return
+	}
+	s.retention = e.Retention
+	if s.startedAt.IsZero() {
+		s.startedAt = e.at
+	}
+}
+
+// why says why the instance is as it is.
+func (s *state) why() string {
+	switch {
+	case s.suspended || s.parked:
+		return s.hold
+	case s.reason == "" && s.phase == phaseCompensating:
+		return s.cause
+	}
+	return s.reason
 }
 
 func (s *state) enter(stage string, visit int) {

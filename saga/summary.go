@@ -1,6 +1,7 @@
 package saga
 
 import (
+	"slices"
 	"time"
 
 	"lexigram.dev/events/event"
@@ -11,7 +12,7 @@ const linger = 2 * time.Second
 
 // summarize gives what the index is to say. urgent is set where somebody else has to look at what follows.
 func (s *state) summarize(now time.Time, urgent bool) summary {
-	sum := summary{Status: s.currentStatus(), Error: s.reason, Definition: s.definition, Correlation: s.correlation, Started: s.indexed.Started}
+	sum := summary{Status: s.currentStatus(), Error: s.why(), Definition: s.definition, Correlation: s.correlation, Started: s.indexed.Started}
 	if sum.Started == 0 {
 		sum.Started = s.startedAt.UnixMicro()
 	}
@@ -65,7 +66,7 @@ func (s *state) expiry() int64 {
 func (s *state) due(now time.Time) int64 {
 	next := s.wake()
 	switch {
-	case s.finish, next.IsZero() && s.atWork():
+	case s.finish && !s.anyOpen(), next.IsZero() && s.atWork():
 		return dueNow
 	case next.IsZero():
 		return 0
@@ -75,15 +76,21 @@ func (s *state) due(now time.Time) int64 {
 	return next.UnixMicro()
 }
 
-// atWork reports whether there is a task that needs no waiting.
+// atWork reports whether there is a task that needs no waiting. The commands of a process manager wait for the one before.
 func (s *state) atWork() bool {
 	for _, t := range s.tasks {
-		if t.open() && t.kind != taskSignal && t.retryAt.IsZero() {
+		switch {
+		case !t.open() || t.kind == taskSignal:
+		case t.retryAt.IsZero():
 			return true
+		case s.style == styleManager:
+			return false
 		}
 	}
-	return false
+	return len(s.kept) > 0 && s.phase == phaseRunning
 }
+
+func (s *state) anyOpen() bool { return slices.ContainsFunc(s.tasks, (*task).open) }
 
 // wake is the first time that something waits for; zero where nothing does.
 func (s *state) wake() time.Time {
@@ -93,8 +100,10 @@ func (s *state) wake() time.Time {
 			first = t
 		}
 	}
-	for _, t := range s.timers {
-		consider(t.due)
+	if !s.finish { // then timers do not count any more
+		for _, t := range s.timers {
+			consider(t.due)
+		}
 	}
 	for _, t := range s.tasks {
 		if t.open() && t.kind == taskSignal {

@@ -17,6 +17,11 @@ const (
 	taskCommand
 )
 
+// String names the kind, in keys and in public.
+func (k taskKind) String() string {
+	return [...]string{"action", "signal", "compensation", "command"}[k]
+}
+
 type taskStatus uint8
 
 const (
@@ -57,8 +62,7 @@ const maxInterruptions = 10
 
 // key is the id of the task's effects, the same at each attempt.
 func (t *task) key(stream event.StreamID) event.ID {
-	what := [...]string{"action", "signal", "compensation", "command"}[t.kind]
-	return event.DerivedID(event.DerivedID(event.ID{}, string(stream)), fmt.Sprintf("%s %d %s#%d", what, t.number, t.step, t.visit))
+	return event.DerivedID(event.DerivedID(event.ID{}, string(stream)), fmt.Sprintf("%s %d %s#%d", t.kind, t.number, t.step, t.visit))
 }
 
 // open reports whether the task is to be done yet.

@@ -50,7 +50,8 @@ func (t *Turn[S]) Complete() { t.completed = true }
 // Handler is one row of a process manager.
 type Handler[S any] struct {
 	starts, keep bool
-	eventType    func(*schema.Registry) (string, error)
+	eventTypes   func(*schema.Registry) ([]string, error)
+	takes        reflect.Type // the Go type of its events
 	correlate    func(e any) string
 	react        func(t *Turn[S], e any) error
 
@@ -70,9 +71,10 @@ func Starts[E, S any](correlate func(e E) string, react func(t *Turn[S], e E) er
 // passed over.
 func On[E, S any](correlate func(e E) string, react func(t *Turn[S], e E) error) Handler[S] {
 	return Handler[S]{
-		eventType: schema.NameFor[E],
-		correlate: func(e any) string { return correlate(valueOf[E](e)) },
-		react:     func(t *Turn[S], e any) error { return react(t, valueOf[E](e)) },
+		eventTypes: schema.NamesFor[E],
+		takes:      baseOf(reflect.TypeFor[E]()),
+		correlate:  func(e any) string { return correlate(valueOf[E](e)) },
+		react:      func(t *Turn[S], e any) error { return react(t, valueOf[E](e)) },
 	}
 }
 
@@ -86,6 +88,14 @@ func OnEarly[E, S any](correlate func(e E) string, react func(t *Turn[S], e E) e
 // OnTimeout makes the handler of a timer.
 func OnTimeout[S any](timer string, handle func(t *Turn[S]) error) Handler[S] {
 	return Handler[S]{timer: timer, timeout: handle}
+}
+
+// baseOf is what a pointer type points to, and any other type itself.
+func baseOf(t reflect.Type) reflect.Type {
+	if t != nil && t.Kind() == reflect.Pointer {
+		return t.Elem()
+	}
+	return t
 }
 
 // valueOf gives an event as the type that the handler wants: registered as a value or as a pointer, it fits both.

@@ -23,7 +23,7 @@ var layers = [][]string{
 	{"broker/redisbroker/redisbaseline", "broker/rabbitbroker/rabbitbaseline", "broker/kafkabroker/kafkabaseline", "broker/natsbroker/natsbaseline"},                                    // what brokers are measured against
 	{"broker/membroker", "broker/redisbroker", "broker/rabbitbroker", "broker/kafkabroker", "broker/natsbroker", "broker/watermillbroker", "broker/brokertest", "internal/cloudevents"}, // the drivers of the port; events as messages
 	{"aggregate/aggregatetest", "eventbus", "projection", "saga", "command/remote", "migrate", "broker/natsbroker/embedded"},                                                            // L4
-	{"outbox"},                         // sends what eventbus receives
+	{"outbox", "saga/sagatest"},                         // sends what eventbus receives
 	{"outbox/pgxoutbox", "middleware"}, // lets the outbox use pgx; what stands around all handlers
 	{"middleware/fieldtags", "middleware/breaker", "middleware/ratelimit", "middleware/querycache", "observe/promobserve", "observe/otelobserve"}, // its leaves, each with a library
 	{"."},                           // L5, the Engine
@@ -101,6 +101,7 @@ var onlyFor = map[string][]string{
 	"internal/everystore":                {},
 	"internal/everybroker":               {},
 	"aggregate/aggregatetest":            {},
+	"saga/sagatest":                      {},
 }
 
 // denied names what these packages must not import although it is standard library: the faces (admin, cli) reach a
