@@ -2,6 +2,7 @@ package checkup
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -89,4 +90,13 @@ func Space(free, total uint64) Finding {
 	}
 	f.Cure = "make room, or move the store to a larger disk: when it is full, appends are refused"
 	return f
+}
+
+// Find gives the finding of a check; ok is false where there is none.
+func Find(findings []Finding, check string) (f Finding, ok bool) {
+	i := slices.IndexFunc(findings, func(f Finding) bool { return f.Check == check })
+	if i < 0 {
+		return Finding{}, false
+	}
+	return findings[i], true
 }

@@ -95,3 +95,10 @@ func (f *flow) fault() error {
 	defer f.mu.Unlock()
 	return kindOf(broker.ErrFull, "the server has taken no messages for %v (%s)", f.wait, f.reason)
 }
+
+// blocked reports whether the server takes no messages at the moment, and why.
+func (f *flow) blocked() (reason string, blocked bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.reason, f.timer != nil
+}

@@ -10,7 +10,7 @@ const module = "lexigram.dev/events"
 // so never its neighbours on the same line. "." is the module's root.
 var layers = [][]string{
 	{"errcode", "checkup"}, // L0: what kind of error it is; what a check-up finds
-	{"docs/errors"}, // its pages
+	{"docs/errors"},        // its pages
 	{"internal/panics", "internal/netfault", "internal/redisserver", "internal/testserver", "internal/archtest", "internal/docstest"},
 	{"event"},                        // L0
 	{"schema"},                       // L0, but it fills in event's records

@@ -14,6 +14,7 @@ type Facts struct {
 	Fsync         string // "" where it does not tell
 	Saves         string // points at which it makes snapshots; "" where it makes none or does not tell
 	Policy        string // of maxmemory
+	Used, Limit   int64  // bytes of memory; 0: no limit
 	Told          bool   // it let us read its configuration
 }
 
@@ -33,6 +34,8 @@ func Read(info string, config func(name string) (value string, told bool, err er
 	if v := fields["valkey_version"]; v != "" {
 		f.Name, f.Version = "valkey", v
 	}
+	f.Used, _ = strconv.ParseInt(fields["used_memory"], 10, 64) // 0 where the server does not tell
+	f.Limit, _ = strconv.ParseInt(fields["maxmemory"], 10, 64)
 	appendonly := ""
 	for _, c := range []struct {
 		name string
@@ -60,6 +63,18 @@ func (f Facts) Supported() bool {
 
 // Faults says in which ways a crash may lose things, such as "events", that were acknowledged.
 func (f Facts) Faults(things string) []string {
+	faults := f.losses()
+	if f.evicts() {
+		faults = append(faults, "maxmemory-policy is "+f.Policy+": when memory is short the server throws "+things+" away; set noeviction")
+	}
+	return faults
+}
+
+// evicts: keys without a time to live, as all of ours are, may be thrown out.
+func (f Facts) evicts() bool { return strings.HasPrefix(f.Policy, "allkeys-") }
+
+// losses says what a crash may cost.
+func (f Facts) losses() []string {
 	var faults []string
 	switch {
 	case !f.AOF && f.Saves != "":
@@ -75,9 +90,6 @@ func (f Facts) Faults(things string) []string {
 	case f.Fsync != "always":
 		faults = append(faults, "appendfsync is "+f.Fsync+": a crash of the machine may lose the last half minute or so")
 	}
-	if strings.HasPrefix(f.Policy, "allkeys-") { // keys without a time to live, as all of ours are, may be thrown out
-		faults = append(faults, "maxmemory-policy is "+f.Policy+": when memory is short the server throws "+things+" away; set noeviction")
-	}
 	return faults
 }
 
@@ -88,3 +100,5 @@ func (f Facts) Durability(things string) string {
 	}
 	return "on disk before it is acknowledged (appendonly yes, appendfsync always)"
 }
+
+func mebibytes(n int64) string { return strconv.FormatInt(n>>20, 10) + " MiB" }

@@ -50,6 +50,7 @@ var (
 
 	_ store.Importer     = (*Backend)(nil)
 	_ store.BucketLister = (*Backend)(nil)
+	_ store.Diagnoser    = (*Backend)(nil)
 )
 
 // closePatience is how long Close lets writes that are on their way finish.

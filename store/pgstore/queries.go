@@ -66,6 +66,12 @@ const (
 	sqlServer = `select current_setting('server_version_num')::int, current_setting('server_version'), current_setting('server_encoding'),
 		current_setting('fsync'), current_setting('synchronous_commit'), current_setting('full_page_writes')`
 
+	// What Diagnose asks for. Of the tables those of the store, where there is one.
+	sqlDiagnose = `select pg_is_in_recovery(), (select count(*) from pg_stat_activity where backend_type = 'client backend'), current_setting('max_connections')::int,
+		(select age(datfrozenxid) from pg_database where datname = current_database()),
+		(select array_agg(c.relname::text order by c.relname) from pg_class c where c.relnamespace = to_regnamespace('{{schema}}') and c.relkind in ('r', 'p') and c.relname <> 'migrations'
+			and not (has_schema_privilege(c.relnamespace, 'usage') and has_table_privilege(c.oid, 'select') and has_table_privilege(c.oid, 'insert')))`
+
 	// Migrations.
 	sqlSchemaExists    = `select to_regnamespace('{{schema}}') is not null`
 	sqlCreateSchema    = `create schema {{schema}}`

@@ -46,6 +46,7 @@ var (
 
 	_ store.Importer     = (*Backend)(nil)
 	_ store.BucketLister = (*Backend)(nil)
+	_ store.Diagnoser    = (*Backend)(nil)
 )
 
 // closePatience is how long Close lets appends that are on their way finish.

@@ -48,6 +48,7 @@ var (
 
 	_ store.Importer     = (*Backend)(nil)
 	_ store.BucketLister = (*Backend)(nil)
+	_ store.Diagnoser    = (*Backend)(nil)
 )
 
 // Open opens the store in the file at path. The context bounds the opening alone.
