@@ -108,7 +108,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, one object per line")
 	root.AddCommand(
 		a.info(), a.streams(), a.read(), a.tail(), a.append(), a.imports(), a.export(), a.copy(), a.compare(), a.verify(), a.migrate(), a.bench(),
-		a.subscriptions(), a.projections(), a.deadLetters(), a.sagas(), a.outbox(), a.brokers(), a.schema(),
+		a.subscriptions(), a.projections(), a.deadLetters(), a.sagas(), a.schedule(), a.outbox(), a.brokers(), a.schema(),
 	)
 	return root
 }

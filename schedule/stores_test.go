@@ -129,7 +129,7 @@ func TestOfACancellationAndADeliveryOneWins(t *testing.T) {
 				if i%2 == 0 {
 					d = schedule.Event("reminder-1", reminded{number(i)})
 				}
-				if err := s.After(context.Background(), number(i), time.Duration(rand.IntN(3000))*time.Microsecond, d); err != nil {
+				if err := s.After(context.Background(), number(i), time.Duration(rand.IntN(2)*rand.IntN(1000))*time.Microsecond, d); err != nil {
 					t.Error(err)
 					return
 				}

@@ -22,10 +22,10 @@ var layers = [][]string{
 	{"internal/everystore", "store/sqlitestore/sqlitebaseline", "store/pgstore/pgbaseline", "store/mongostore/mongobaseline", "store/redisstore/redisbaseline"},                         // what a driver is measured against
 	{"broker/redisbroker/redisbaseline", "broker/rabbitbroker/rabbitbaseline", "broker/kafkabroker/kafkabaseline", "broker/natsbroker/natsbaseline"},                                    // what brokers are measured against
 	{"broker/membroker", "broker/redisbroker", "broker/rabbitbroker", "broker/kafkabroker", "broker/natsbroker", "broker/watermillbroker", "broker/brokertest", "internal/cloudevents"}, // the drivers of the port; events as messages
-	{"aggregate/aggregatetest", "eventbus", "projection", "saga", "command/remote", "migrate", "broker/natsbroker/embedded"},                                                            // L4
-	{"outbox", "saga/sagatest"},                         // sends what eventbus receives
+	{"aggregate/aggregatetest", "eventbus", "projection", "saga", "schedule", "command/remote", "migrate", "broker/natsbroker/embedded"},                                                // L4
+	{"outbox", "saga/sagatest"},        // sends what eventbus receives
 	{"outbox/pgxoutbox", "middleware"}, // lets the outbox use pgx; what stands around all handlers
-	{"middleware/fieldtags", "middleware/breaker", "middleware/ratelimit", "middleware/querycache", "observe/promobserve", "observe/otelobserve"}, // its leaves, each with a library
+	{"middleware/fieldtags", "middleware/breaker", "middleware/ratelimit", "middleware/querycache", "schedule/cron", "observe/promobserve", "observe/otelobserve"}, // its leaves, each with a library
 	{"."},                           // L5, the Engine
 	{"admin"},                       // L6
 	{"drivers"},                     // L7
@@ -65,6 +65,7 @@ var clients = map[string][]string{
 	"middleware/breaker":                 {"github.com/sony/gobreaker/v2"},
 	"middleware/ratelimit":               {"golang.org/x/time/rate"},
 	"middleware/querycache":              {"github.com/hashicorp/golang-lru/v2"},
+	"schedule/cron":                      {"github.com/netresearch/go-cron"},
 	"observe/promobserve":                {"github.com/prometheus/client_golang/prometheus"},
 	"observe/otelobserve":                {"go.opentelemetry.io/otel"},
 }
