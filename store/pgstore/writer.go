@@ -46,7 +46,7 @@ func newWriter(b *Backend) *writer {
 	w := &writer{
 		Backend:  b,
 		mode:     b.options.AppendMode,
-		queue:    groupcommit.New(groupcommit.Options{Depth: depth, Independent: true}),
+		queue:    groupcommit.New(groupcommit.Options{Depth: depth, Independent: true, ByStream: true}),
 		versions: newVersions(rememberedStreams),
 		done:     make(chan struct{}),
 	}

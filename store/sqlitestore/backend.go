@@ -67,7 +67,7 @@ func open(ctx context.Context, path string, o Options) (*Backend, error) {
 	b := &Backend{
 		path:    path,
 		options: o,
-		queue:   groupcommit.New(groupcommit.Options{LingerRequests: 1}), // the writer waits while it writes, see appendAll
+		queue:   groupcommit.New(groupcommit.Options{LingerRequests: 1, ByStream: true}), // the writer waits while it writes, see appendAll
 		turn:    make(chan *writer, 1),
 		readers: make(chan *conn, o.Readers),
 		backlog: make(chan struct{}, 1),

@@ -6,7 +6,7 @@ import (
 	"lexigram.dev/events/event"
 )
 
-// Batch is the requests of one transaction, in the order in which they came.
+// Batch is the requests of one transaction, in the order in which they came, or in that of Options.ByStream.
 type Batch struct {
 	Requests []*Request
 	Events   int // of all requests together

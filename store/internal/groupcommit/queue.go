@@ -30,6 +30,10 @@ type Options struct {
 	// Independent keeps requests whose outcomes depend on each other out of one batch, for drivers that check a whole
 	// batch before they write it. Leave it false if the driver checks and writes one request after the other.
 	Independent bool
+
+	// ByStream gives the requests of a batch in the order of their streams' names, for drivers whose database keeps an
+	// index of them; see order.go.
+	ByStream bool
 }
 
 func (o Options) withDefaults() Options {
@@ -245,6 +249,9 @@ func (q *Queue) form() *Batch {
 	clear(q.pending[len(rest):])
 	q.pending = rest
 	q.count()
+	if q.options.ByStream {
+		orderByStream(f.batch)
+	}
 	return &Batch{Requests: f.batch, Events: f.events, queue: q, began: time.Now(), initial: len(f.batch)}
 }
 
