@@ -3,6 +3,10 @@ package schedule_test
 import (
 	"context"
 	"errors"
+	"iter"
+	"runtime"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -332,6 +336,58 @@ func TestADeliveryThatKillsItsProcessIsADeadLetterAtLast(t *testing.T) {
 		}
 		if n, err := deadletter.New(log, deadletter.Options{}).Count(t.Context(), deadletter.Filter{Source: schedule.Source}); n != 1 || err != nil || runs != 11 {
 			t.Errorf("%d letters after %d runs, %v", n, runs, err)
+		}
+	})
+}
+
+// reader counts the records that are read.
+type reader struct {
+	store.Backend
+	records atomic.Int64
+}
+
+func (r *reader) Scan(ctx context.Context, s store.Scan) iter.Seq2[store.Record, error] {
+	return func(yield func(store.Record, error) bool) {
+		for record, err := range r.Backend.Scan(ctx, s) {
+			if strings.HasPrefix(s.Bucket, "schedule/agenda") {
+				r.records.Add(1)
+			}
+			if !yield(record, err) {
+				return
+			}
+		}
+	}
+}
+
+func TestWhatIsNotDueCostsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const pending = 100_000
+		r := &reader{Backend: memory(t).Backend()}
+		o := options(t, &calls{}, nil)
+		o.PollInterval = time.Second
+		s := newScheduler(t, store.New(r, store.Options{}), o)
+		later := time.Now().Add(1000 * time.Hour)
+		for i := range pending {
+			must(t, s.At(t.Context(), number(i), later, schedule.Command(remind{"x"})))
+		}
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		defer run(t, s)()
+		sleep(time.Minute)
+		if n := r.records.Load(); n > 8*61 { // one of each agenda at each look
+			t.Errorf("%d records are read in a minute of waiting", n)
+		}
+		r.records.Store(0)
+		must(t, s.After(t.Context(), "soon", time.Millisecond, schedule.Command(remind{"soon"})))
+		sleep(500 * time.Millisecond)
+		if n := r.records.Load(); n > 20 {
+			t.Errorf("%d records are read for one delivery", n)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 4<<20 {
+			t.Errorf("running takes %d bytes", grown)
 		}
 	})
 }

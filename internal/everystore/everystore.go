@@ -73,10 +73,7 @@ func Main[TB runner[TB]](tb TB, run func(tb TB, open Opener)) {
 	})
 	tb.Run("sqlite", func(tb TB) {
 		path := filepath.Join(tb.TempDir(), "events.db")
-		run(tb, func() store.Backend {
-			b, err := sqlitestore.Open(tb.Context(), path, sqlitestore.Options{AutoMigrate: true})
-			return opened(tb, b, err)
-		})
+		run(tb, func() store.Backend { return File(tb, path) })
 	})
 	tb.Run("postgres", func(tb TB) {
 		url, schema := Postgres(tb)
@@ -85,6 +82,13 @@ func Main[TB runner[TB]](tb TB, run func(tb TB, open Opener)) {
 			return opened(tb, b, err)
 		})
 	})
+}
+
+// File opens the store in an SQLite file, for tests that start other processes on it.
+func File(tb testing.TB, path string) store.Backend {
+	tb.Helper()
+	b, err := sqlitestore.Open(tb.Context(), path, sqlitestore.Options{AutoMigrate: true})
+	return opened(tb, b, err)
 }
 
 // Postgres gives the URL of a test server, and the name of a schema on it that is dropped when the test ends.
