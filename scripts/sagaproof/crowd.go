@@ -45,7 +45,7 @@ func (c *crowd) start(i int) error {
 
 // torment kills workers and starts others at once, or freezes them until their leases are over, until ctx ends.
 func (c *crowd) torment(ctx context.Context) error {
-	for wait(ctx, 300*time.Millisecond+rand.N(2*time.Second)) {
+	for wait(ctx, 500*time.Millisecond+rand.N(3*time.Second)) {
 		i := rand.N(len(c.running))
 		if rand.N(4) == 0 {
 			if err := c.freeze(ctx, i); err != nil {

@@ -14,8 +14,16 @@ import (
 // ledger is the world outside: what the suppliers have done, in a database of its own that all workers share. A process
 // that is killed leaves all in it that was done before.
 type ledger struct {
-	mu   sync.Mutex
-	conn *sqlite.Conn
+	mu      sync.Mutex // guards conn
+	conn    *sqlite.Conn
+	changes chan *change
+	ended   chan struct{} // closed when no change is made any more
+}
+
+// change is something that is done in a transaction with others, which came at the same time.
+type change struct {
+	do   func() error
+	done chan error
 }
 
 // An effect is what was done under a key, however often it was asked for (calls). One that takes another back names its
@@ -30,7 +38,7 @@ create table if not exists effects (
 	found    integer not null default 0,
 	calls    integer not null default 1
 ) without rowid;
-create unique index if not exists effects_undone on effects (undoes) where undoes <> '';
+create index if not exists effects_undone on effects (undoes) where undoes <> '';
 create table if not exists refused (key text primary key, calls integer not null default 1) without rowid;
 create table if not exists repaired (instance text primary key) without rowid;`
 
@@ -56,10 +64,15 @@ func openLedger(folder string) (*ledger, error) {
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	return &ledger{conn: conn}, nil
+	l := &ledger{conn: conn, changes: make(chan *change), ended: make(chan struct{})}
+	go l.serve()
+	return l, nil
 }
 
+// close must not be called while something is changed.
 func (l *ledger) close() error {
+	close(l.changes)
+	<-l.ended
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.conn.Close()
@@ -111,8 +124,36 @@ func (l *ledger) repaired(instance string) (bool, error) {
 	return l.has(isRepaired, instance)
 }
 
-// change does something in one transaction.
-func (l *ledger) change(do func() error) (err error) {
+// change does something in a transaction, and returns when that is committed.
+func (l *ledger) change(do func() error) error {
+	c := &change{do: do, done: make(chan error, 1)}
+	l.changes <- c
+	return <-c.done
+}
+
+// serve makes the changes: those that wait at the same time in one transaction, as the workers contend for the file.
+func (l *ledger) serve() {
+	defer close(l.ended)
+	for first := range l.changes {
+		together := []*change{first}
+		for more := true; more; {
+			select {
+			case c, ok := <-l.changes:
+				if more = ok; ok {
+					together = append(together, c)
+				}
+			default:
+				more = false
+			}
+		}
+		err := l.commit(together)
+		for _, c := range together {
+			c.done <- err
+		}
+	}
+}
+
+func (l *ledger) commit(together []*change) (err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	end, err := sqlitex.ImmediateTransaction(l.conn)
@@ -120,7 +161,12 @@ func (l *ledger) change(do func() error) (err error) {
 		return err
 	}
 	defer end(&err)
-	return do()
+	for _, c := range together {
+		if err := c.do(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (l *ledger) has(query string, args ...any) (found bool, err error) {

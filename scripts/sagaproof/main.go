@@ -13,7 +13,7 @@
 //
 // Usage:
 //
-//	go run ./scripts/sagaproof [-instances 10000] [-workers 3] [-over 20s] [-store URL] [-json]
+//	go run ./scripts/sagaproof [-instances 10000] [-workers 3] [-over 30s] [-store URL] [-json]
 //
 // The store must hold no events, and is made where it is missing; the default is a SQLite file in a temporary folder.
 // -break shows that the proof can fail: it breaks something that the proof must find, one of skip-compensation,
@@ -45,7 +45,7 @@ func main() {
 	)
 	flag.IntVar(&p.instances, "instances", 10_000, "instances to start")
 	flag.IntVar(&p.workers, "workers", 3, "worker processes")
-	flag.DurationVar(&p.over, "over", 20*time.Second, "over how much time to start them")
+	flag.DurationVar(&p.over, "over", 30*time.Second, "over how much time to start them")
 	flag.DurationVar(&p.patience, "patience", 5*time.Minute, "how long to wait for their ends afterwards")
 	flag.StringVar(&p.store, "store", "", "URL of an empty store (default: a SQLite file in a temporary folder)")
 	flag.StringVar(&p.sabotage, "break", "", "break something that the proof must find: "+strings.Join(sabotages, ", "))

@@ -102,10 +102,8 @@ func (p *proof) run(ctx context.Context) (s summary, err error) {
 	if err == nil {
 		err = p.repair(ctx, log, l, &s)
 	}
-	if err = errors.Join(err, c.stop()); err != nil { // they wait for suppliers who are late
-		return s, err
-	}
-	err = p.verify(ctx, log, l, &s)
+	err = errors.Join(err, c.stop())                  // they wait for suppliers who are late
+	err = errors.Join(err, p.verify(ctx, log, l, &s)) // also where something is wrong already: it may say why
 	p.report(&s)
 	if err == nil {
 		p.say("sagaproof: ok")

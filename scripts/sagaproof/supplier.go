@@ -13,7 +13,7 @@ import (
 )
 
 // attemptTimeout is how long a worker waits for a supplier.
-const attemptTimeout = 300 * time.Millisecond
+const attemptTimeout = time.Second
 
 // wild is a supplier who does his work in the ledger, and fails in all the ways in which suppliers do. Of a thousand
 // requests about two hundred go wrong.
@@ -111,5 +111,5 @@ func (w wild) work(ctx context.Context, do func() error) error {
 // and then.
 func overstay(ctx context.Context) {
 	<-ctx.Done()
-	wait(context.Background(), rand.N(2*attemptTimeout))
+	wait(context.Background(), rand.N(attemptTimeout))
 }
