@@ -27,11 +27,11 @@ var layers = [][]string{
 	{"outbox/pgxoutbox", "middleware"}, // lets the outbox use pgx; what stands around all handlers
 	{"middleware/fieldtags", "middleware/breaker", "middleware/ratelimit", "middleware/querycache", "schedule/cron", "observe/promobserve", "observe/otelobserve"}, // its leaves, each with a library
 	{"."},                           // L5, the Engine
-	{"admin"},                       // L6
+	{"admin", "config"},                       // L6
 	{"drivers"},                     // L7
 	{"cli", "internal/everybroker"}, // L8; for tests
 	{"cmd/lexevents"},               // L9
-	{"examples/...", "scripts/crashtest", "scripts/feedtest", "scripts/bustest"}, // users of it all, free in what they import
+	{"internal/acceptance", "examples/...", "scripts/crashtest", "scripts/feedtest", "scripts/bustest"}, // users of it all, free in what they import
 }
 
 // clients names the modules of others that a package may import, by prefix. What is not listed here imports the
@@ -68,6 +68,7 @@ var clients = map[string][]string{
 	"schedule/cron":                      {"github.com/netresearch/go-cron"},
 	"observe/promobserve":                {"github.com/prometheus/client_golang/prometheus"},
 	"observe/otelobserve":                {"go.opentelemetry.io/otel"},
+	"config":                             {"github.com/knadh/koanf", "github.com/goccy/go-yaml", "github.com/prometheus/client_golang/prometheus"},
 }
 
 // testClients names what only the tests of a package may import besides: package outbox works with whatever driver of
