@@ -47,6 +47,7 @@ func (a *app) openEnds(ctx context.Context, e ends, p purpose) (from, to *store.
 type copying struct {
 	ends
 	follow, records, verify, dryRun bool
+	transforming
 }
 
 func (a *app) copy() *cobra.Command {
@@ -57,8 +58,18 @@ func (a *app) copy() *cobra.Command {
 			"target is empty, or what an earlier copy has left: a copy that was interrupted goes on where it was. A server's\n" +
 			"target is created before, by: lexevents migrate up --store URL.\n\n" +
 			"With --follow it goes on with what comes until Ctrl-C, which switches over: stop the writers, press Ctrl-C, and\n" +
-			"the rest is copied. A second Ctrl-C ends it at once.",
+			"the rest is copied. A second Ctrl-C ends it at once.\n\n" +
+			"With --transform the events are changed on the way, by the rules of a file (YAML or JSON):\n\n" +
+			transformExample + "\n" +
+			"The copy goes into an empty target, or with --within into other categories of the same store. Try it with\n" +
+			"--dry-run first, and prove it with --verify.",
 		RunE: a.action(func(ctx context.Context, _ []string) error {
+			if c.file != "" {
+				return a.transform(ctx, c)
+			}
+			if err := c.needsFile(); err != nil {
+				return err
+			}
 			if c.dryRun && c.follow {
 				return usagef("--dry-run ends by itself: leave --follow out")
 			}
@@ -68,12 +79,13 @@ func (a *app) copy() *cobra.Command {
 			return a.doCopy(ctx, c)
 		}),
 	}
-	c.flags(cmd)
+	c.ends.flags(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&c.follow, "follow", false, "go on following the source until Ctrl-C switches over")
 	f.BoolVar(&c.records, "records", false, "copy keyed records too: checkpoints, documents, dead letters; not leases")
 	f.BoolVar(&c.verify, "verify", false, "compare both ends afterwards")
 	f.BoolVar(&c.dryRun, "dry-run", false, "check both ends and say what would be done")
+	c.transforming.flags(f)
 	return cmd
 }
 
