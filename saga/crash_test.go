@@ -2,6 +2,7 @@ package saga_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -253,4 +254,98 @@ func TestNoInstanceRunsOnTwoWorkers(t *testing.T) {
 			t.Errorf("%d calls, %d effects, data %s, history: %s", len(calls), l.count("a"), after.Data, story(after))
 		}
 	})
+}
+
+// Truncate implements store.Truncator.
+func (m *mortal) Truncate(ctx context.Context, stream event.StreamID, before event.Version) (n int64, err error) {
+	err = m.write(func() error {
+		n, err = m.Backend.(store.Truncator).Truncate(ctx, stream, before)
+		return err
+	})
+	return n, err
+}
+
+// Delete implements store.Truncator.
+func (m *mortal) Delete(ctx context.Context, stream event.StreamID, expected store.Expected) (res store.Result, err error) {
+	err = m.write(func() error {
+		res, err = m.Backend.(store.Truncator).Delete(ctx, stream, expected)
+		return err
+	})
+	return res, err
+}
+
+// TestACrashAtTheEndOfTheRetentionLeavesNothingBehind lets the process die at each of the writes that remove an instance.
+func TestACrashAtTheEndOfTheRetentionLeavesNothingBehind(t *testing.T) {
+	for _, last := range []bool{false, true} {
+		for n := range 25 {
+			synctest.Test(t, func(t *testing.T) {
+				under := memstore.New(memstore.Options{})
+				defer func() { _ = under.Close() }()
+				log := store.New(under, store.Options{})
+				l := newLedger()
+				definitions := func(func() bool) []saga.Definer {
+					return []saga.Definer{define(t, "short", 1, saga.Step[order]{Name: "a", Action: l.does("a")})}
+				}
+				o := slow(t)
+				o.Retention = time.Minute
+				start(t, newSet(t, log, o, definitions(nil)...), "short", "7", order{})
+				first := &mortal{Backend: under, left: n, last: last, dead: make(chan struct{})}
+				_, stop := life(t, first, o, definitions)
+				time.Sleep(5 * time.Minute) //nolint:forbidigo // in a bubble
+				stop()
+				second := &mortal{Backend: under, left: -1, dead: make(chan struct{})}
+				set, stop := life(t, second, o, definitions)
+				time.Sleep(5 * time.Hour) //nolint:forbidigo // in a bubble, until the lease of the dead one is over
+				stop()
+				if left := indexOf(t, log, "short"); len(left) > 0 {
+					t.Errorf("write %d (done: %v): the index has %v", n, last, left)
+				}
+				if _, err := set.Control().Get(t.Context(), "short", "7"); !errors.Is(err, saga.ErrUnknown) {
+					t.Errorf("write %d (done: %v): it is still there: %v", n, last, err)
+				}
+				events := 0
+				for range log.ReadStream(t.Context(), store.StreamRead{Stream: "saga_short-7"}) {
+					events++
+				}
+				if events != 1 {
+					t.Errorf("write %d (done: %v): its stream has %d events, want the tombstone only", n, last, events)
+				}
+			})
+			if t.Failed() {
+				return
+			}
+		}
+	}
+}
+
+// TestAnInstanceThatADyingWorkerHasParkedGoesOn lets a worker without the definition die at each of its writes, the parking
+// among them, and one with the definition take over.
+func TestAnInstanceThatADyingWorkerHasParkedGoesOn(t *testing.T) {
+	for _, last := range []bool{false, true} {
+		for n := range 12 {
+			synctest.Test(t, func(t *testing.T) {
+				under := memstore.New(memstore.Options{})
+				defer func() { _ = under.Close() }()
+				log := store.New(under, store.Options{})
+				l := newLedger()
+				old := define(t, "versions", 1, saga.Step[order]{Name: "old", Action: l.does("old")})
+				changed := define(t, "versions", 2, saga.Step[order]{Name: "new", Action: l.does("new")})
+				start(t, newSet(t, log, slow(t), old), "versions", "7", order{})
+				first := &mortal{Backend: under, left: n, last: last, dead: make(chan struct{})}
+				_, stop := life(t, first, slow(t), func(func() bool) []saga.Definer { return []saga.Definer{changed} })
+				time.Sleep(time.Minute) //nolint:forbidigo // in a bubble
+				stop()
+				second := &mortal{Backend: under, left: -1, dead: make(chan struct{})}
+				_, stop = life(t, second, slow(t), func(func() bool) []saga.Definer { return []saga.Definer{old, changed} })
+				defer stop()
+				time.Sleep(5 * time.Hour) //nolint:forbidigo // in a bubble, until the lease of the dead one is over
+				if d := detail(t, log, "versions", "7"); d.Status != saga.StatusCompleted || l.list() != "old" {
+					t.Errorf("write %d (done: %v): %s, effects %s: %s", n, last, d.Status, l.list(), story(d))
+				}
+			})
+			if t.Failed() {
+				return
+			}
+		}
+	}
 }

@@ -15,7 +15,7 @@ import (
 // and the test says what comes of each attempt. Package sagatest is made of it. It is not safe for concurrent use.
 type Trial struct {
 	set     *Set
-	ctx     context.Context //nolint:containedctx // a Trial lives no longer than the test whose context it has
+	ctx     context.Context // a Trial lives no longer than the test whose context it has
 	now     time.Time
 	owner   int
 	drivers map[event.StreamID]*trialDriver

@@ -16,7 +16,7 @@ type Attempt struct {
 	driver     *trialDriver
 	task       *task
 	definition Definer
-	inside     context.Context //nolint:containedctx // of the action, which is called later
+	inside     context.Context // of the action, which is called later
 	timeout    time.Duration
 
 	called        bool

@@ -27,7 +27,7 @@ var layers = [][]string{
 	{"outbox/pgxoutbox", "middleware"}, // lets the outbox use pgx; what stands around all handlers
 	{"middleware/fieldtags", "middleware/breaker", "middleware/ratelimit", "middleware/querycache", "schedule/cron", "observe/promobserve", "observe/otelobserve"}, // its leaves, each with a library
 	{"."},                           // L5, the Engine
-	{"admin", "config"},                       // L6
+	{"admin", "config"},             // L6
 	{"drivers"},                     // L7
 	{"cli", "internal/everybroker"}, // L8; for tests
 	{"cmd/lexevents"},               // L9
@@ -76,6 +76,7 @@ var clients = map[string][]string{
 var testClients = map[string][]string{
 	"broker/natsbroker": {"github.com/nats-io/nats-server/v2"}, // with users and permissions
 	"outbox":            {"github.com/jackc/pgx/v5", "modernc.org/sqlite"},
+	"saga":              {"pgregory.net/rapid"}, // makes up what its property test tries
 }
 
 // onlyFor names the only packages that may import these. Their own tests may too, and so may what stands on the last line.
