@@ -1,6 +1,6 @@
 // Package otelobserve traces what the engine does with OpenTelemetry: a span for each command, query and handled event,
 // linked through the metadata of events to the span that recorded them, also in other processes and much later; and spans
-// for appends and reads. It joins package observe and middleware with the OpenTelemetry API.
+// for appends, reads, publishing to a broker, and attempts at its messages. It joins package observe and middleware with the OpenTelemetry API.
 package otelobserve
 
 import (
@@ -89,13 +89,31 @@ func (t *Tracer) OnRead(ctx context.Context, r observe.Read) {
 	t.past(ctx, name, r.Took, r.Err, attribute.String("lexigram.stream", r.Stream), attribute.Int("lexigram.events", r.Events))
 }
 
-// past makes a span of something that has ended just now, if it belongs to a trace: by itself it would be noise.
+// OnPublish implements observe.PublishHook.
+func (t *Tracer) OnPublish(ctx context.Context, p observe.Publish) {
+	t.pastOf(ctx, trace.SpanKindProducer, "publish "+p.Topic, p.Took, p.Err, attribute.String("messaging.destination.name", p.Topic),
+		attribute.Int("messaging.batch.message_count", p.Messages), attribute.Int("lexigram.failed", p.Failed))
+}
+
+// OnDelivery implements observe.DeliveryHook. Its context is the consumer's own, not the handler's: a span of it is made
+// only where the consumer was started within one. What links a handler to the sender is Step.
+func (t *Tracer) OnDelivery(ctx context.Context, d observe.Delivery) {
+	t.pastOf(ctx, trace.SpanKindConsumer, "attempt "+d.Topic, d.Took, d.Err, attribute.String("messaging.destination.name", d.Topic),
+		attribute.String("messaging.consumer.group.name", d.Group), attribute.Int("lexigram.attempt", d.Attempt),
+		attribute.Int("lexigram.deliveries", d.Deliveries), attribute.String("lexigram.outcome", string(d.Outcome)))
+}
+
 func (t *Tracer) past(ctx context.Context, name string, took time.Duration, err error, attributes ...attribute.KeyValue) {
+	t.pastOf(ctx, trace.SpanKindClient, name, took, err, attributes...)
+}
+
+// pastOf makes a span of something that has ended just now, if it belongs to a trace: by itself it would be noise.
+func (t *Tracer) pastOf(ctx context.Context, kind trace.SpanKind, name string, took time.Duration, err error, attributes ...attribute.KeyValue) {
 	if !trace.SpanContextFromContext(ctx).IsValid() {
 		return
 	}
 	end := time.Now()
-	_, span := t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(end.Add(-took)), trace.WithAttributes(attributes...))
+	_, span := t.tracer.Start(ctx, name, trace.WithSpanKind(kind), trace.WithTimestamp(end.Add(-took)), trace.WithAttributes(attributes...))
 	fail(span, err)
 	span.End(trace.WithTimestamp(end))
 }

@@ -1,5 +1,5 @@
 // Package promobserve counts and times what the engine does, as Prometheus metrics: appends, reads, commands, queries and
-// handled events. It joins package observe and prometheus/client_golang.
+// handled events, and what goes to a broker and comes from it. It joins package observe and prometheus/client_golang.
 package promobserve
 
 import (
@@ -35,15 +35,19 @@ type Options struct {
 //	active_executions{kind,name}                that run now; where Step is in use
 //	appends_total{status,error}, append_events_total, append_duration_seconds
 //	reads_total{scope,status,error}, read_events_total{scope}, read_duration_seconds{scope}; scope is stream or log
+//	published_messages_total{topic,status}, publish_duration_seconds{topic}   status is ok, or error: not confirmed
+//	deliveries_total{group,topic,outcome}, delivery_duration_seconds{group,topic}   attempts at messages; outcome is an observe.Outcome
+//	redeliveries_total{group,topic}             first attempts at messages that the broker had given out before
 type Observer struct {
 	executions     *prometheus.CounterVec
-	durations      *prometheus.HistogramVec // this and the other two are nil without histograms
+	durations      *prometheus.HistogramVec // this and the others are nil without histograms
 	active         *prometheus.GaugeVec
 	appends, reads *prometheus.CounterVec
 	appended       prometheus.Counter
 	read           *prometheus.CounterVec
 	appendTimes    prometheus.Histogram
 	readTimes      *prometheus.HistogramVec
+	broker         brokerMetrics
 }
 
 // New makes an observer and registers its metrics. A name that is taken, or is none for Prometheus, is an error.
@@ -75,6 +79,8 @@ func New(r prometheus.Registerer, o Options) (*Observer, error) {
 		m.readTimes = prometheus.NewHistogramVec(times("read_duration_seconds", "How long reads took."), []string{"scope"})
 		all = append(all, m.durations, m.appendTimes, m.readTimes)
 	}
+	m.broker = newBrokerMetrics(counter, times, o.WithoutHistograms)
+	all = append(all, m.broker.collectors()...)
 	for i, c := range all {
 		if err := r.Register(c); err != nil {
 			for _, registered := range all[:i] {
