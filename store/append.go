@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -172,7 +173,7 @@ func fillEvent(e *event.Pending, now time.Time) {
 
 // checkIDs refuses a commit that holds an id twice.
 func checkIDs(events []event.Pending) error {
-	if len(events) < 2 {
+	if ascending(events) {
 		return nil
 	}
 	seen := make(map[event.ID]int, len(events))
@@ -183,6 +184,16 @@ func checkIDs(events []event.Pending) error {
 		seen[events[i].ID] = i
 	}
 	return nil
+}
+
+// ascending reports whether each event's id is greater than the one before, as ids are that were made one after the other.
+func ascending(events []event.Pending) bool {
+	for i := 1; i < len(events); i++ {
+		if bytes.Compare(events[i-1].ID[:], events[i].ID[:]) >= 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // name says in an error which streams a commit goes to.

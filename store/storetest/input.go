@@ -63,6 +63,7 @@ func refusesBadAppends(t *testing.T, s *subject) {
 		"empty tag":             {with(func(e *event.Pending) { e.Tags = []event.Tag{""} }), store.ErrInvalid},
 		"year 10000":            {with(func(e *event.Pending) { e.OccurredAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }), store.ErrInvalid},
 		"one id twice":          {one("a-1", store.Any(), twice, twice), store.ErrInvalid},
+		"one id twice, apart":   {one("a-1", store.Any(), twice, ev("y"), twice), store.ErrInvalid},
 		"one stream twice": {store.Commit{Appends: []store.Append{
 			{Stream: "a-1", Expected: store.Any(), Events: evs(1)}, {Stream: "a-1", Expected: store.Any(), Events: evs(1)},
 		}}, store.ErrInvalid},
