@@ -90,20 +90,21 @@ func (l *lane) drain(ctx context.Context) error {
 
 // heed takes down a fault of the backend, and gives it back where it is for good.
 func (l *lane) heed(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	l.fault(l.prefix, err)
-	if err == nil {
+	switch {
+	case ctx.Err() != nil:
+		err = nil
+	case err == nil:
 		l.faults = 0
-		return nil
+		l.fault(l.prefix, nil)
+	default:
+		l.faults++
+		l.fault(l.prefix, err)
+		l.o.OnError(fmt.Errorf("schedule: agenda %s: %w", l.prefix, err))
 	}
-	l.faults++
-	if errors.Is(err, store.ErrClosed) {
-		return err
+	if !errors.Is(err, store.ErrClosed) {
+		err = nil
 	}
-	l.o.OnError(fmt.Errorf("schedule: agenda %s: %w", l.prefix, err))
-	return nil
+	return err
 }
 
 func (l *lane) pause(wait time.Duration) time.Duration {

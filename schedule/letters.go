@@ -103,7 +103,9 @@ func (r *runner) lookForLetters(ctx, handling context.Context) error {
 	r.letters.Go(func() {
 		defer func() { <-r.busy }()
 		for i := range asked {
-			r.complain(handling, r.retry(handling, &asked[i]))
+			if handling.Err() == nil {
+				r.complain(handling, r.retry(handling, &asked[i]))
+			}
 		}
 	})
 	return nil
@@ -112,32 +114,32 @@ func (r *runner) lookForLetters(ctx, handling context.Context) error {
 // lettersAtOnce is how many dead letters are retried between two looks.
 const lettersAtOnce = 16
 
-// retry makes the delivery of a dead letter once.
+// retry makes the delivery of a dead letter once. One whose attempt was cut short stays requested.
 func (r *runner) retry(ctx context.Context, letter *deadletter.Letter) error {
-	if ctx.Err() != nil {
-		return nil
+	e, failure := entryOf(letter)
+	if failure == nil {
+		failure = r.attempt(ctx, e, letter.Message.Key, letter.Attempts+1)
 	}
-	e, err := entryOf(letter)
-	if err == nil {
-		err = r.attempt(ctx, e, letter.Message.Key, letter.Attempts+1)
-	}
-	if ctx.Err() != nil {
-		return nil // it stays requested
-	}
-	var ops []store.Op
-	if err == nil {
-		ops, err = r.o.DeadLetters.Resolved(ctx, *letter)
-	} else {
-		ops, err = r.o.DeadLetters.Failed(ctx, *letter, err)
-	}
-	if err == nil {
-		_, err = r.store.Apply(ctx, ops...)
-	}
-	if errors.Is(err, store.ErrConflict) {
-		return nil // it was changed meanwhile, and stays requested
-	}
-	if err != nil {
+	if err := r.retried(ctx, letter, failure); err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrConflict) {
 		return fmt.Errorf("retry letter %s: %w", letter.ID, err)
 	}
-	return nil
+	return nil // after a conflict it stays requested too: somebody has changed it meanwhile
+}
+
+// retried writes what came of a retry.
+func (r *runner) retried(ctx context.Context, letter *deadletter.Letter, failure error) error {
+	var ops []store.Op
+	err := ctx.Err()
+	switch {
+	case err != nil:
+	case failure == nil:
+		ops, err = r.o.DeadLetters.Resolved(ctx, *letter)
+	default:
+		ops, err = r.o.DeadLetters.Failed(ctx, *letter, failure)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = r.store.Apply(ctx, ops...)
+	return err
 }

@@ -361,7 +361,7 @@ func (r *reader) Scan(ctx context.Context, s store.Scan) iter.Seq2[store.Record,
 
 func TestWhatIsNotDueCostsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const pending = 100_000
+		const pending = 20_000
 		r := &reader{Backend: memory(t).Backend()}
 		o := options(t, &calls{}, nil)
 		o.PollInterval = time.Second

@@ -1,6 +1,7 @@
 package cron
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -31,25 +32,25 @@ func Parse(expression, zone string) (schedule.Recurrence, error) {
 func load(zone string) (*time.Location, error) {
 	switch zone {
 	case "":
-		return nil, fmt.Errorf(`the time zone is missing: name one, such as "UTC" or "Europe/Berlin"`)
+		return nil, errors.New(`the time zone is missing: name one, such as "UTC" or "Europe/Berlin"`)
 	case "Local":
-		return nil, fmt.Errorf(`time zone "Local": differs from one computer to the next: name one, such as "UTC" or "Europe/Berlin"`)
+		return nil, errors.New(`time zone "Local": differs from one computer to the next: name one, such as "UTC" or "Europe/Berlin"`)
 	}
 	return time.LoadLocation(zone)
 }
 
-// fields are the names of the fields, in order.
-var fields = [...]string{"minute", "hour", "day of month", "month", "day of week"}
-
-func newParser() parser.Parser {
-	return parser.NewParser(parser.Minute | parser.Hour | parser.Dom | parser.Month | parser.Dow | parser.Descriptor | parser.DowOrDom)
-}
+// syntax is what the parser accepts.
+const syntax = parser.Minute | parser.Hour | parser.Dom | parser.Month | parser.Dow | parser.Descriptor | parser.DowOrDom
 
 func parse(expression string) (parser.Schedule, error) {
-	p, words := newParser(), strings.Fields(expression)
+	p, err := parser.TryNewParser(syntax)
+	if err != nil {
+		return nil, err
+	}
+	words, fields := strings.Fields(expression), [...]string{"minute", "hour", "day of month", "month", "day of week"}
 	switch {
 	case len(words) == 0:
-		return nil, fmt.Errorf("it is empty")
+		return nil, errors.New("it is empty")
 	case strings.HasPrefix(words[0], "@"):
 		return p.Parse(strings.Join(words, " "))
 	case strings.Contains(words[0], "="):
@@ -94,5 +95,5 @@ func position(expression string, field int) int {
 // of an hour that is repeated.
 func hourly(expression string) bool {
 	words := strings.Fields(expression)
-	return words[0] == "@hourly" || len(words) == len(fields) && strings.HasPrefix(words[1], "*")
+	return words[0] == "@hourly" || words[0][0] != '@' && strings.HasPrefix(words[1], "*")
 }
