@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -96,58 +94,4 @@ func TestThreeWorkersShareTheWorkOnEveryBackend(t *testing.T) {
 		indexed(t, log, saga.Filter{Saga: "fulfilment", Status: saga.StatusCompleted}, statuses[saga.StatusCompleted])
 		indexed(t, log, saga.Filter{Saga: "fulfilment", Status: saga.StatusCompensated}, statuses[saga.StatusCompensated])
 	})
-}
-
-// BenchmarkSteps measures durable steps, with 64 instances at work, beside few and beside many that wait.
-func BenchmarkSteps(b *testing.B) {
-	for _, waiting := range []int{10, 10_000} {
-		b.Run(fmt.Sprintf("waiting=%d", waiting), func(b *testing.B) {
-			everystore.Main(b, func(b *testing.B, open everystore.Opener) { benchmarkSteps(b, open, waiting) })
-		})
-	}
-}
-
-func benchmarkSteps(b *testing.B, open everystore.Opener, waiting int) {
-	log := store.New(open(), store.Options{})
-	var ends sync.Map
-	step := func(context.Context, *order) error { return nil }
-	last := func(ctx context.Context, _ *order) error {
-		info, _ := saga.InfoFrom(ctx)
-		end, _ := ends.Load(info.ID)
-		close(end.(chan struct{}))
-		return nil
-	}
-	set := newSet(b, log, saga.Options{Concurrency: 64 + waiting},
-		define(b, "bench", 1,
-			saga.Step[order]{Name: "a", Action: step}, saga.Step[order]{Name: "b", Action: step},
-			saga.Step[order]{Name: "c", Action: step}, saga.Step[order]{Name: "d", Action: last}),
-		define(b, "idle", 1, saga.Step[order]{Name: "wait", Await: saga.Await[order]{Signal: "go", Within: 1000 * time.Hour}}))
-	run(b, set)
-	parallel := func(n int, do func(id string)) {
-		var next atomic.Int64
-		var all sync.WaitGroup
-		for range 64 {
-			all.Go(func() {
-				for i := next.Add(1); i <= int64(n); i = next.Add(1) {
-					do(fmt.Sprint(i))
-				}
-			})
-		}
-		all.Wait()
-	}
-	begin := func(name, id string) {
-		if err := set.Start(context.Background(), name, id, order{Item: "cup"}, saga.StartOptions{}); err != nil {
-			b.Error(err)
-		}
-	}
-	parallel(waiting, func(id string) { begin("idle", id) })
-	indexed(b, log, saga.Filter{Saga: "idle", Status: saga.StatusWaiting}, waiting)
-	b.ResetTimer()
-	parallel(b.N, func(id string) {
-		end := make(chan struct{})
-		ends.Store(id, end)
-		begin("bench", id)
-		<-end
-	})
-	b.ReportMetric(4*float64(b.N)/b.Elapsed().Seconds(), "steps/s")
 }
