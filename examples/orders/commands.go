@@ -32,6 +32,16 @@ type (
 		ID     string `json:"id"`
 		Reason string `json:"reason"`
 	}
+	// FulfilOrder enters that the order was paid and has left the house.
+	FulfilOrder struct {
+		ID       string `json:"id"`
+		Tracking string `json:"tracking"`
+	}
+	// RecallOrder enters that it came to nothing, also after it was shipped.
+	RecallOrder struct {
+		ID     string `json:"id"`
+		Reason string `json:"reason"`
+	}
 )
 
 // Done is the answer to a command: where its event landed, so that a reader can wait for it.
@@ -62,6 +72,12 @@ func registerCommands(bus *command.Bus, s *store.Store, r *schema.Registry) erro
 		}),
 		command.Handle(bus, func(ctx context.Context, c CancelOrder) (Done, error) {
 			return update(ctx, c.ID, func(o *Order) error { return o.Cancel(c.Reason) })
+		}),
+		command.Handle(bus, func(ctx context.Context, c FulfilOrder) (Done, error) {
+			return update(ctx, c.ID, func(o *Order) error { return o.Fulfil(c.Tracking) })
+		}),
+		command.Handle(bus, func(ctx context.Context, c RecallOrder) (Done, error) {
+			return update(ctx, c.ID, func(o *Order) error { return o.Recall(c.Reason) })
 		}),
 	)
 }

@@ -23,7 +23,7 @@ type (
 	Shipped struct {
 		Tracking string `json:"tracking"`
 	}
-	// Cancelled: the order came to nothing before it was shipped. What was paid is due back.
+	// Cancelled: the order came to nothing. What was paid is due back.
 	Cancelled struct {
 		Reason      string `json:"reason"`
 		RefundCents int64  `json:"refund_cents"`

@@ -22,14 +22,17 @@ const usage = `orders is a small shop as an event-sourced service.
 Usage:
   orders [serve] [--addr HOST:PORT] [--store URL]     serve the shop and its page
   orders load [--url URL] [--orders N] [--clients N]  place, pay, ship and cancel N orders over HTTP, and check the outcome
+  orders fulfil [--suppliers KIND] [--orders N] [--store URL]
+                                                      place N orders and fulfil each by a saga, and print the timelines
   orders lexevents ...                                the commands of lexevents, which know the shop's events: see
                                                       orders lexevents --help; CI runs orders lexevents schema check
 
   --addr HOST:PORT  where to listen. Default: 127.0.0.1:8080
   --store URL       where the events are kept. Default: sqlite:.demo/orders.db
   --url URL         the shop to load. Default: http://127.0.0.1:8080
-  --orders N        how many orders. Default: 3000
+  --orders N        how many orders. Default: 3000; for fulfil 3
   --clients N       how many clients at the same time. Default: 32
+  --suppliers KIND  steady, failing (they decline, or are away), slow (they answer too late). Default: steady
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.
 `
@@ -53,6 +56,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var (
 		server serverSettings
 		load   loadSettings
+		fulfil fulfilSettings
 		do     func() error
 	)
 	log := slog.New(slog.NewTextHandler(stderr, nil))
@@ -66,6 +70,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		flags.IntVar(&load.orders, "orders", 3000, "")
 		flags.IntVar(&load.clients, "clients", 32, "")
 		do = func() error { return load.run(ctx, stdout) }
+	case "fulfil":
+		flags.StringVar(&fulfil.store, "store", "sqlite:.demo/orders.db", "")
+		flags.StringVar(&fulfil.suppliers, "suppliers", "steady", "")
+		flags.IntVar(&fulfil.orders, "orders", 3, "")
+		do = func() error { return fulfil.run(ctx, stdout) }
 	default:
 		fmt.Fprintf(stderr, "orders: unknown command %q (--help lists them)\n", verb)
 		return 2
@@ -82,6 +91,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	case verb == "load" && (load.orders < 1 || load.clients < 1):
 		fmt.Fprintln(stderr, "orders: --orders and --clients must be at least 1")
+		return 2
+	case verb == "fulfil" && (fulfil.orders < 1 || kinds[fulfil.suppliers] == nil || strings.HasPrefix(fulfil.store, "memory:")):
+		fmt.Fprintf(stderr, "orders: --orders must be at least 1, --suppliers one of %s, and --store one that lasts\n", kindNames())
 		return 2
 	}
 	if err := do(); err != nil {

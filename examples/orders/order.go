@@ -101,6 +101,30 @@ func (o *Order) Cancel(reason string) error {
 	return aggregate.Record(o, Cancelled{Reason: reason, RefundCents: refund})
 }
 
+// Fulfil takes what fulfilment has done: the payment, and the parcel. Telling it again changes nothing.
+func (o *Order) Fulfil(tracking string) error {
+	switch o.State {
+	case StateShipped:
+		return nil
+	case StatePlaced:
+		if err := o.Pay(o.Cents); err != nil {
+			return err
+		}
+	}
+	return o.Ship(tracking)
+}
+
+// Recall ends the order, also after it was shipped. Telling it again changes nothing.
+func (o *Order) Recall(reason string) error {
+	switch o.State {
+	case StateCancelled:
+		return nil
+	case StateShipped:
+		return aggregate.Record(o, Cancelled{Reason: reason, RefundCents: o.Cents})
+	}
+	return o.Cancel(reason)
+}
+
 func (o *Order) cannot(what string) error {
 	if o.State == StateNone {
 		return refuse("%s: there is no such order", what)

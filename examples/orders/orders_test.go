@@ -205,10 +205,56 @@ func TestWrongUsageIsToldApartFromFailure(t *testing.T) {
 		{[]string{"load", "--orders", "0"}, 2, "at least 1"},
 		{[]string{"load", "--url", "http://127.0.0.1:1"}, 1, "is the shop open"},
 		{[]string{"serve", "--store", "oracle:x"}, 1, `unknown backend "oracle"`},
+		{[]string{"fulfil", "--suppliers", "kind"}, 2, "failing, slow, steady"},
+		{[]string{"fulfil", "--store", "memory:"}, 2, "one that lasts"},
 	} {
 		var out bytes.Buffer
 		if code := run(t.Context(), c.args, &out, &out); code != c.code || !strings.Contains(out.String(), c.says) {
 			t.Errorf("%q: got %d, %s", c.args, code, out.String())
 		}
+	}
+}
+
+func TestFulfilmentBringsEachOrderToAnEndWhateverTheSuppliersDo(t *testing.T) {
+	for kind, want := range map[string]struct {
+		outcome string
+		says    []string
+	}{
+		"steady":  {"3 orders: 3 completed", []string{"✓ step succeeded confirm", "completed"}},
+		"failing": {"3 orders: 2 compensated, 1 completed", []string{"the carrier is away", "payments: declined", "✓ compensation succeeded charge"}},
+		"slow":    {"3 orders: 1 compensated, 2 completed", []string{"it did not end in time", "✓ step succeeded ship, attempt 2", "✓ compensation succeeded charge"}},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			var out bytes.Buffer
+			url := "sqlite:" + filepath.Join(t.TempDir(), "orders.db")
+			if code := run(t.Context(), []string{"fulfil", "--suppliers", kind, "--store", url}, &out, &out); code != 0 {
+				t.Fatal(out.String())
+			}
+			for _, phrase := range append(want.says, want.outcome) {
+				if !strings.Contains(out.String(), phrase) {
+					t.Errorf("%q is not in: %s", phrase, out.String())
+				}
+			}
+		})
+	}
+}
+
+func TestFulfilmentIsEnteredOnceAndRecalledAtAnyTime(t *testing.T) {
+	var o Order
+	if err := o.Place("ada", "cup", 1, 100); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := o.Fulfil("T-1"); err != nil || o.State != StateShipped {
+			t.Errorf("got %s, %v", o.State, err)
+		}
+	}
+	for range 2 {
+		if err := o.Recall("lost"); err != nil || o.State != StateCancelled {
+			t.Errorf("got %s, %v", o.State, err)
+		}
+	}
+	if err := o.Fulfil("T-1"); err == nil || !strings.Contains(err.Error(), "the order is cancelled") {
+		t.Errorf("got %v", err)
 	}
 }

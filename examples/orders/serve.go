@@ -20,12 +20,7 @@ type serverSettings struct{ addr, store string }
 
 // serve runs the shop until ctx ends.
 func serve(ctx context.Context, o serverSettings, log *slog.Logger) (err error) {
-	if path, ok := strings.CutPrefix(o.store, "sqlite:"); ok {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return err
-		}
-	}
-	backend, err := store.OpenURL(ctx, o.store, drivers.All(), store.OpenOptions{AutoMigrate: true})
+	backend, err := openStore(ctx, o.store)
 	if err != nil {
 		return err
 	}
@@ -40,6 +35,16 @@ func serve(ctx context.Context, o serverSettings, log *slog.Logger) (err error) 
 	}
 	log.Info("the shop is open", slog.String("page", "http://"+listener.Addr().String()+"/"), slog.String("store", o.store))
 	return s.run(ctx, listener)
+}
+
+// openStore opens a store, and makes it where it is missing.
+func openStore(ctx context.Context, url string) (store.Backend, error) {
+	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	return store.OpenURL(ctx, url, drivers.All(), store.OpenOptions{AutoMigrate: true})
 }
 
 // run serves on the listener and runs the engine, until ctx ends or one of them fails.
