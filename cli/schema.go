@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +26,7 @@ func (a *app) schema() *cobra.Command {
 	snapshot.RunE = a.schemaAction(func(_ context.Context, _ []string) error { return a.schemaSnapshot(path, *force) })
 
 	compatibility := func(cmd *cobra.Command) *string {
-		return cmd.Flags().String("compatibility", string(schemalock.Backward), "who must be able to read: backward (today's programs what is stored),\nforward (older programs what is written today), full (both)")
+		return cmd.Flags().String("mode", string(schemalock.Backward), "who must be able to read: backward (today's programs what is stored),\nforward (older programs what is written today), full (both)")
 	}
 	check := &cobra.Command{
 		Use: "check", Short: "Fail if stored events would break, or the lock is out of date", Args: cobra.NoArgs,
@@ -43,7 +46,15 @@ func (a *app) schema() *cobra.Command {
 		return a.showChanges(changes)
 	})
 
-	cmd := group("schema", "Guard the shapes of stored event types", snapshot, check, diff)
+	compare := &cobra.Command{
+		Use: "compare TYPE FROM TO", Short: "Say who can read what between two versions of a type", Args: cobra.ExactArgs(3),
+		Long: "compare looks at two versions in the lock file, with no upcaster between them: with --mode backward whether programs of\n" +
+			"version TO read what those of FROM have written, with forward the other way round. It fails where they do not.",
+	}
+	between := compatibility(compare)
+	compare.RunE = a.action(func(_ context.Context, args []string) error { return a.schemaCompare(path, *between, args) })
+
+	cmd := group("schema", "Guard the shapes of stored event types", snapshot, check, diff, compare)
 	cmd.PersistentFlags().StringVar(&path, "lock", "events.schema.json", "the lock file")
 	return cmd
 }
@@ -62,7 +73,7 @@ func (a *app) schemaAction(do func(ctx context.Context, args []string) error) fu
 func (a *app) schemaChanges(path, name string) ([]schemalock.Change, error) {
 	compatibility, err := schemalock.ParseCompatibility(name)
 	if err != nil {
-		return nil, usagef("schema: --%v", err)
+		return nil, usagef("schema: --mode: %v", err)
 	}
 	lock, err := schemalock.Read(path)
 	if err != nil {
@@ -107,9 +118,10 @@ func (a *app) schemaCheck(path, compatibility string) error {
 		return err
 	}
 	if broken := countBreaking(changes); broken > 0 {
-		return fmt.Errorf("schema check: %s", plural(broken, "change")+" would break (compatibility "+compatibility+")")
+		return fmt.Errorf("schema check: %s", plural(broken, "change")+" would break (mode "+compatibility+")")
 	}
-	return fmt.Errorf("schema check: %s is out of date: nothing breaks, write it anew with schema snapshot and commit it", path)
+	return fmt.Errorf("schema check: %s is out of date: it does not know of %s that break nothing; run: %s schema snapshot --lock %s, and commit the file",
+		path, plural(int64(len(changes)), "change"), filepath.Base(os.Args[0]), path)
 }
 
 func (a *app) schemaSnapshot(path string, force bool) error {
@@ -144,4 +156,29 @@ func countBreaking(changes []schemalock.Change) (n int64) {
 		}
 	}
 	return n
+}
+
+func (a *app) schemaCompare(path, name string, args []string) error {
+	mode, err := schemalock.ParseCompatibility(name)
+	if err != nil {
+		return usagef("schema: --mode: %v", err)
+	}
+	var versions [2]int
+	for i, text := range args[1:] {
+		if versions[i], err = strconv.Atoi(text); err != nil {
+			return usagef("schema compare: version %q: must be a number", text)
+		}
+	}
+	lock, err := schemalock.Read(path)
+	if err != nil {
+		return err
+	}
+	changes, err := lock.Compare(args[0], versions[0], versions[1], mode)
+	if err == nil {
+		err = a.showChanges(changes)
+	}
+	if broken := countBreaking(changes); err == nil && broken > 0 {
+		err = fmt.Errorf("schema compare: not %s compatible: %s", mode, plural(broken, "change"))
+	}
+	return err
 }

@@ -62,7 +62,9 @@ func TestTheLockGuardsWhatIsStored(t *testing.T) {
 	has(t, old(0, "schema", "check", "--lock", lock), "ok: 1 event type")
 	has(t, old(0, "schema", "diff", "--lock", lock), "nothing has changed")
 
-	has(t, newer(1, "schema", "check", "--lock", lock), "field note: is new", "out of date", "snapshot")
+	has(t, newer(1, "schema", "check", "--lock", lock), "field note: is new", "out of date", "run: ", "schema snapshot --lock "+lock)
+	has(t, newer(0, "schema", "compare", "order.placed", "1", "1", "--lock", lock, "--mode", "full"), "nothing has changed")
+	has(t, newer(1, "schema", "compare", "order.placed", "1", "2", "--lock", lock), "no version 2 is locked, only 1")
 	has(t, newer(0, "schema", "diff", "--lock", lock, "--json"), `"field":"note"`, `"breaks":false`)
 
 	has(t, broken(1, "schema", "check", "--lock", lock), "BREAKS", "order.placed, field lines: has gone", "1 change would break")
@@ -77,6 +79,6 @@ func TestTheLockGuardsWhatIsStored(t *testing.T) {
 	broken(0, "schema", "snapshot", "--lock", lock, "--force")
 	has(t, broken(0, "schema", "check", "--lock", lock), "ok")
 
-	has(t, old(2, "schema", "check", "--lock", lock, "--compatibility", "sideways"), "sideways", "backward forward full")
+	has(t, old(2, "schema", "check", "--lock", lock, "--mode", "sideways"), "sideways", "backward forward full")
 	newShell(t).refuses(1, []string{"links no event types"}, "schema", "check")
 }

@@ -28,7 +28,9 @@ type Locked struct {
 	Current     int              `json:"current"`
 	Oldest      int              `json:"oldest"`
 	ContentType string           `json:"content_type"`
-	Versions    map[string]Shape `json:"versions"` // by version; older ones as they were when they were current
+	Aliases     []string         `json:"aliases,omitempty"` // other names under which it is stored
+	ReadAs      []string         `json:"read_as,omitempty"` // the Go types that it is split into; "nothing" where it is dropped
+	Versions    map[string]Shape `json:"versions"`          // by version; older ones as they were when they were current
 }
 
 // Take makes the lock of a registry. What the lock before it, if there is one, knows of older versions, and of types that
@@ -46,13 +48,49 @@ func Take(r *schema.Registry, before *Lock) *Lock {
 		if versions == nil {
 			versions = map[string]Shape{}
 		}
-		versions[strconv.Itoa(t.Version)] = shapeFor(t)
-		l.Types[t.Name] = Locked{Current: t.Version, Oldest: t.Oldest, ContentType: t.ContentType, Versions: versions}
+		for _, alias := range t.Aliases { // what was stored under another name goes on here
+			if old, ok := l.Types[alias]; ok {
+				for version, shape := range old.Versions {
+					if _, there := versions[version]; !there {
+						versions[version] = shape
+					}
+				}
+				delete(l.Types, alias)
+			}
+		}
+		locked := Locked{
+			Current: t.Version, Oldest: t.Oldest, ContentType: t.ContentType, Versions: versions,
+			Aliases: slices.Sorted(slices.Values(t.Aliases)), ReadAs: readAs(t),
+		}
+		if t.Go == nil && len(versions) > 0 { // dropped: what it was is kept
+			locked.Current, locked.Oldest, locked.ContentType = l.Types[t.Name].Current, l.Types[t.Name].Oldest, l.Types[t.Name].ContentType
+		} else {
+			versions[strconv.Itoa(t.Version)] = shapeFor(t)
+		}
+		l.Types[t.Name] = locked
 	}
 	return l
 }
 
+// readAs names what a type is read as, where that is not itself.
+func readAs(t schema.Type) []string {
+	if !t.Replaced {
+		return nil
+	}
+	if len(t.Parts) == 0 {
+		return []string{"nothing"}
+	}
+	names := make([]string, len(t.Parts))
+	for i, part := range t.Parts {
+		names[i] = part.String()
+	}
+	return names
+}
+
 func shapeFor(t schema.Type) Shape {
+	if t.Go == nil {
+		return Shape{Kind: "any"}
+	}
 	if t.ContentType != (schema.JSON{}).ContentType() {
 		return Shape{Kind: "custom", Go: t.Go.String()}
 	}
