@@ -82,9 +82,9 @@ type Received struct {
 	Message    Message
 	Deliveries int // how often it was given out, this time included; 0 where the broker does not count
 
-	// Owned reports whether the message still belongs to the stream; it is asked before each attempt. Nil: it does
-	// until the stream is closed.
-	Owned func() bool
+	// Owned reports whether the message with this token still belongs to the stream; it is asked before each attempt.
+	// Nil: it does until the stream is closed.
+	Owned func(token any) bool
 
 	Token any // the driver's own
 }

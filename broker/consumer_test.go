@@ -113,7 +113,7 @@ func TestARefusalEndsTheConsumer(t *testing.T) {
 func TestAMessageThatIsNotOwnedAnyMoreIsNotHandled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFaulty()
-		f.owned = func() bool { return false }
+		f.owned = func(any) bool { return false }
 		b := broker.New(f, broker.Options{})
 		stop := consume(t, b, func(context.Context, broker.Delivery) error { t.Error("it was handled"); return nil }, broker.ConsumerOptions{})
 		must(t, b.Publish(t.Context(), message("1")))

@@ -20,7 +20,7 @@ type faulty struct {
 	publish  func(messages []broker.Message) []error // before anything is sent; nil: none
 	consume  func() error
 	ack      func() error
-	owned    func() bool
+	owned    func(token any) bool
 	consumed int
 	acks     []int // messages in each acknowledgement
 	sent     int

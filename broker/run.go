@@ -90,7 +90,7 @@ func (r *run) watched(ctx context.Context, it *item) (outcome, time.Duration) {
 
 // try makes one attempt at an item: to handle it or, when it has failed for good, to keep it as a dead letter.
 func (r *run) try(ctx context.Context, it *item) (outcome, time.Duration) {
-	if it.session.lost() || it.Owned != nil && !it.Owned() {
+	if it.session.lost() || it.Owned != nil && !it.Owned(it.Token) {
 		return dropped, 0
 	}
 	if it.cause == nil && it.Deliveries > r.o.MaxDeliveries {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"lexigram.dev/events/broker"
@@ -78,6 +79,7 @@ func (s *stream) settle(entries []*entry) map[*partition]*entry {
 			delete(last, p)
 		} else if before >= s.farAhead() && len(p.entries) < s.farAhead() {
 			s.client.ResumeFetchPartitions(p.asMap())
+			s.line(p)
 		}
 	}
 	return last
@@ -111,7 +113,10 @@ func (s *stream) Release(ctx context.Context, messages []broker.Received, after 
 		s.drop(e)
 	}
 	s.leaving = true
-	s.dropReady(nil)
+	s.wary.Store(true)
+	for _, p := range slices.Clone(s.fetched) {
+		s.dropFetched(p)
+	}
 	s.stopWatching()
 	s.signal()
 	s.mu.Unlock()

@@ -1,6 +1,12 @@
 package kafkabroker
 
-import "lexigram.dev/events/broker"
+import (
+	"sync/atomic"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"lexigram.dev/events/broker"
+)
 
 // place names a partition.
 type place struct {
@@ -8,18 +14,35 @@ type place struct {
 	partition int32
 }
 
-// partition is what a stream has of a partition: what was polled, in its order, from the first that is not answered on.
-// The stream's lock guards it.
+// partition is what a stream has of a partition, in its order. The stream's lock guards it.
 type partition struct {
 	place
-	entries []*entry
-	open    int   // entries that are held
-	begun   int64 // the highest offset that somebody has begun with; -1: none
-	leaving bool  // it is being taken away
-	lost    bool  // it is the stream's no longer
+	fetched []*kgo.Record // polled and not given out
+	lined   bool          // the partition is in the stream's line
+	entries []*entry      // given out, from the first that is not answered on
+	open    int           // entries that are held
+	leaving bool          // it is being taken away
+	lost    bool          // it is the stream's no longer
+
+	// These two are looked at without the lock. Who begins with a message notes its offset before it looks whether the
+	// partition is contested, who takes the partition away says so before looking at the offset: one sees the other.
+	begun     atomic.Int64 // the highest offset that somebody has begun with; -1: none
+	contested atomic.Bool  // it is leaving or lost
 }
 
-// entry is a message that was polled.
+func newPartition(at place) *partition {
+	p := &partition{place: at}
+	p.begun.Store(-1)
+	return p
+}
+
+// begin notes that somebody begins with a message.
+func (p *partition) begin(offset int64) {
+	for before := p.begun.Load(); before < offset && !p.begun.CompareAndSwap(before, offset); before = p.begun.Load() {
+	}
+}
+
+// entry is a message that was given out.
 type entry struct {
 	partition *partition
 	offset    int64
@@ -62,35 +85,27 @@ func (s *stream) drop(e *entry) {
 	}
 }
 
-// dropReady gives back what was polled and not given out; of one partition, or of all when it is nil. The lock is held.
-func (s *stream) dropReady(of *partition) {
-	var kept []broker.Received // a new slice: the old one's beginning may be with the receiver
-	for _, r := range s.ready {
-		e := r.Token.(*entry)
-		if of != nil && e.partition != of {
-			kept = append(kept, r)
-			continue
-		}
-		s.drop(e)
-	}
-	s.ready = kept
-}
-
 // owned tells whether an attempt at a message may begin. When its partition is being taken away, what stands before the
 // last message that was begun is finished, so that no order is lost and nothing is handled twice; the rest is dropped.
-func (s *stream) owned(e *entry) bool {
+func (s *stream) owned(token any) bool {
+	e := token.(*entry)
+	p := e.partition
+	if !p.contested.Load() && !s.wary.Load() {
+		if p.begin(e.offset); !p.contested.Load() {
+			return true
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := e.partition
 	if s.gone != nil || p.lost || e.state != held {
 		return false
 	}
-	if p.leaving && e.offset > p.begun {
+	if p.leaving && e.offset > p.begun.Load() {
 		s.drop(e)
 		s.signal()
 		return false
 	}
-	p.begun = max(p.begun, e.offset)
+	p.begin(e.offset)
 	return true
 }
 

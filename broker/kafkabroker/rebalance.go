@@ -36,10 +36,10 @@ func (s *stream) assigned(_ context.Context, _ *kgo.Client, added map[string][]i
 		for _, n := range numbers {
 			at := place{topic, n}
 			if p := s.partitions[at]; p != nil { // the topic was deleted and made again
-				s.dropReady(p)
+				s.dropFetched(p)
 				s.lose([]*partition{p})
 			}
-			s.partitions[at] = &partition{place: at, begun: -1}
+			s.partitions[at] = newPartition(at)
 		}
 	}
 	if s.watch == nil {
@@ -59,7 +59,8 @@ func (s *stream) revoked(_ context.Context, _ *kgo.Client, taken map[string][]in
 	}
 	for _, p := range leaving {
 		p.leaving = true
-		s.dropReady(p)
+		p.contested.Store(true)
+		s.dropFetched(p)
 	}
 	s.signal()
 	deadline, cancel := context.WithTimeout(context.Background(), s.backend.o.RevokeWait)
@@ -77,7 +78,7 @@ func (s *stream) lost(_ context.Context, _ *kgo.Client, taken map[string][]int32
 	s.disclaimed = false
 	leaving := s.find(taken)
 	for _, p := range leaving {
-		s.dropReady(p)
+		s.dropFetched(p)
 	}
 	s.lose(leaving)
 }
@@ -99,6 +100,7 @@ func (s *stream) lose(partitions []*partition) {
 	before := s.held
 	for _, p := range partitions {
 		p.lost = true
+		p.contested.Store(true)
 		s.held -= p.open
 		p.entries = nil
 		delete(s.partitions, p.place)
@@ -125,7 +127,7 @@ func (s *stream) claims(current map[string][]int32) (has map[string][]int32, wan
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.alone = false
-	if s.held >= s.prefetch && time.Since(s.progress) > slowAfter {
+	if s.full() && time.Since(s.progress) > slowAfter {
 		s.stuck = true
 	}
 	wants = !s.leaving && !s.stuck
@@ -152,7 +154,7 @@ func (s *stream) claims(current map[string][]int32) (has map[string][]int32, wan
 // watchProgress begins to watch a stream that is full. The lock is held.
 func (s *stream) watchProgress() {
 	s.progress = time.Now()
-	if s.held >= s.prefetch && s.watch == nil && !s.stuck && !s.leaving && !s.closed {
+	if s.full() && s.watch == nil && !s.stuck && !s.leaving && !s.closed {
 		s.watch = time.AfterFunc(stuckAfter, s.standsStill)
 	}
 }
@@ -179,7 +181,7 @@ func (s *stream) standsStill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.watch = nil
-	if s.held < s.prefetch || s.alone || s.leaving || s.closed || s.gone != nil {
+	if !s.full() || s.alone || s.leaving || s.closed || s.gone != nil {
 		return
 	}
 	s.stuck = true

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -68,38 +67,6 @@ func newRecord(m *broker.Message, now time.Time, buf []byte) (kgo.Record, []byte
 	return r, buf
 }
 
-// messageOf reads a record, of whatever program.
-func messageOf(r *kgo.Record) broker.Message {
-	m := broker.Message{Topic: r.Topic, Key: fitKey(r.Key), Body: r.Value, Time: r.Timestamp.UTC()}
-	headers := r.Headers
-	if len(headers) > maxHeaders && !slices.ContainsFunc(headers, func(h kgo.RecordHeader) bool { return h.Key == headerID }) {
-		headers = headers[:maxHeaders-deadHeaders] // of another program: those that there is room for
-	}
-	for _, h := range headers {
-		switch h.Key {
-		case headerID:
-			m.ID = fitText(string(h.Value))
-			continue
-		case headerTime:
-			if ms, err := strconv.ParseInt(string(h.Value), 10, 64); err == nil {
-				m.Time = time.UnixMilli(ms).UTC()
-			}
-			continue
-		}
-		if m.Headers == nil {
-			m.Headers = make(map[string]string, len(headers))
-		}
-		m.Headers[portName(h.Key)] = fitText(string(h.Value))
-	}
-	if m.ID == "" {
-		m.ID = m.Headers[eventID]
-	}
-	if m.ID == "" || len(m.ID) > maxKeyBytes {
-		m.ID = r.Topic + "/" + strconv.Itoa(int(r.Partition)) + "/" + strconv.FormatInt(r.Offset, 10)
-	}
-	return m
-}
-
 // portName gives a record's header the name that it has with us.
 func portName(name string) string {
 	name = fitName(name)
@@ -114,8 +81,10 @@ func portName(name string) string {
 
 // fitKey gives a key as the port allows it; of one that it does not, a hash.
 func fitKey(key []byte) string {
-	if len(key) <= maxKeyBytes && fitText(string(key)) == string(key) {
-		return string(key)
+	if len(key) <= maxKeyBytes {
+		if text := string(key); fitText(text) == text {
+			return text
+		}
 	}
 	sum := sha256.Sum256(key)
 	return "sha256-" + hex.EncodeToString(sum[:])

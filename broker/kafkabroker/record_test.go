@@ -33,7 +33,7 @@ func TestEveryHeaderComesBackAsItWas(t *testing.T) {
 			"ce-id": "e1", "ce_id": "not the event's", "lex_id": "not the message's", "lex_h_x": "1", "ce_": "2", "ce-": "3", "plain": "",
 		}}
 		r, _ := newRecord(&m, m.Time, nil)
-		got := messageOf(&r)
+		got := new(reader).read(&r)
 		if got.ID != id || !maps.Equal(got.Headers, m.Headers) {
 			t.Errorf("got id %q and %v, want %q and %v", got.ID, got.Headers, id, m.Headers)
 		}
@@ -48,7 +48,7 @@ func TestAMessageAboutSomethingOldDoesNotLookOldToKafka(t *testing.T) {
 		if now.Sub(r.Timestamp).Abs() > nearby {
 			t.Errorf("the record's time is %v", r.Timestamp)
 		}
-		if got := messageOf(&r); !got.Time.Equal(m.Time) || got.Headers != nil {
+		if got := new(reader).read(&r); !got.Time.Equal(m.Time) || got.Headers != nil {
 			t.Errorf("got time %v and headers %v, want %v and none", got.Time, got.Headers, m.Time)
 		}
 	}
@@ -59,7 +59,7 @@ func TestMessagesOfOtherProgramsAreFittedToThePort(t *testing.T) {
 		Topic: "orders", Partition: 3, Offset: 42, Timestamp: time.UnixMilli(5), Key: []byte{0xff, 1},
 		Headers: []kgo.RecordHeader{{Key: "X-Trace ID", Value: []byte("a\x00b")}, {Key: "", Value: nil}, {Key: "ce_source", Value: []byte("/s")}},
 	}
-	m := messageOf(&r)
+	m := new(reader).read(&r)
 	if m.ID != "orders/3/42" || !m.Time.Equal(time.UnixMilli(5)) || !strings.HasPrefix(m.Key, "sha256-") {
 		t.Errorf("got %+v", m)
 	}
@@ -68,7 +68,7 @@ func TestMessagesOfOtherProgramsAreFittedToThePort(t *testing.T) {
 		t.Errorf("headers %v, want %v", m.Headers, want)
 	}
 	r.Headers = append(r.Headers, kgo.RecordHeader{Key: "ce_id", Value: []byte("theirs")})
-	if m := messageOf(&r); m.ID != "theirs" {
+	if m := new(reader).read(&r); m.ID != "theirs" {
 		t.Errorf("id %q, want that of the CloudEvent", m.ID)
 	}
 	r.Headers = nil
@@ -77,7 +77,7 @@ func TestMessagesOfOtherProgramsAreFittedToThePort(t *testing.T) {
 	}
 	r.Key = []byte(strings.Repeat("k", 1000))
 	// It can be published again, as a dead letter is: with the headers that a dead letter gets besides.
-	m = messageOf(&r)
+	m = new(reader).read(&r)
 	for _, name := range []string{broker.HeaderDeadGroup, broker.HeaderDeadTopic, broker.HeaderDeadError, broker.HeaderDeadAttempts} {
 		m.Headers[name] = "x"
 	}
@@ -91,7 +91,7 @@ func FuzzEveryRecordMakesAMessageThatThePortAllows(f *testing.F) {
 	f.Add([]byte("key"), "ce_type", []byte("order.placed"), "lex_id", []byte("1"))
 	f.Add([]byte{0xff}, "Ünï", []byte{0}, "", []byte("\u0085"))
 	f.Fuzz(func(t *testing.T, key []byte, name string, value []byte, name2 string, value2 []byte) {
-		m := messageOf(&kgo.Record{Topic: "t", Key: key, Headers: []kgo.RecordHeader{{Key: name, Value: value}, {Key: name2, Value: value2}}})
+		m := new(reader).read(&kgo.Record{Topic: "t", Key: key, Headers: []kgo.RecordHeader{{Key: name, Value: value}, {Key: name2, Value: value2}}})
 		if err := b.Check(m); err != nil && len(name)+len(name2)+len(value)+len(value2) < 1<<19 {
 			t.Error(err)
 		}

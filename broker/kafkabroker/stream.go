@@ -3,9 +3,8 @@ package kafkabroker
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -14,14 +13,16 @@ import (
 	"lexigram.dev/events/broker"
 )
 
-// stream is a member of a group, with a client of its own. One goroutine polls, when Receive asks for messages and there
-// is room for them; the client fetches ahead, and stops when nobody polls.
+// stream is a member of a group, with a client of its own. One goroutine polls what the client has fetched, while Receive
+// has less before it than the prefetch, so that the client fetches more meanwhile; it stops when nobody polls.
 type stream struct {
 	backend  *Backend
 	group    broker.Group
 	prefetch int
 	instance string // as a static member; "": it is dynamic
 	client   *kgo.Client
+	reader   reader         // Receive's own
+	isOwned  func(any) bool // the method owned
 	topics   map[string]kadm.TopicID
 	polling  context.CancelFunc
 	polled   chan struct{} // closed when the poller has ended
@@ -31,10 +32,10 @@ type stream struct {
 	mu         sync.Mutex
 	changed    chan struct{}        // closed, and made anew, when something has changed
 	partitions map[place]*partition // those that it has
-	ready      []broker.Received    // polled, and not given out yet
-	held       int                  // polled, and neither answered nor dropped
-	wanted     int                  // how many messages Receive waits for
-	gone       error                // why it is over
+	fetched    []*partition         // those of which something was polled and not given out; Receive takes of them in turn
+	held       int                  // messages given out, and neither answered nor dropped
+	gone       error                // why it is over; see fail
+	wary       atomic.Bool          // it is over or leaving: owned looks closer
 	share                           // what it wants of the group's partitions
 }
 
@@ -55,6 +56,7 @@ func (b *Backend) Consume(ctx context.Context, g broker.Group, prefetch int) (br
 		backend: b, group: g, prefetch: prefetch, instance: b.instanceID(g.Name), topics: map[string]kadm.TopicID{},
 		polled: make(chan struct{}), changed: make(chan struct{}), partitions: map[place]*partition{},
 	}
+	s.isOwned = s.owned
 	for name, detail := range topics {
 		s.topics[name] = detail.ID
 	}
@@ -93,36 +95,6 @@ func (s *stream) signal() {
 	s.changed = make(chan struct{})
 }
 
-// poll takes what Receive asks for until ctx ends.
-func (s *stream) poll(ctx context.Context) {
-	defer close(s.polled)
-	for {
-		n := s.demand(ctx)
-		if n == 0 {
-			return
-		}
-		fetches := s.client.PollRecords(ctx, n)
-		s.take(ctx, fetches)
-		s.client.AllowRebalance()
-	}
-}
-
-// demand waits until messages are wanted and may be polled, and tells how many; 0: the stream is over.
-func (s *stream) demand(ctx context.Context) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for {
-		n := min(s.wanted, s.prefetch-s.held)
-		if s.gone != nil || ctx.Err() != nil {
-			return 0
-		}
-		if n > 0 && !s.leaving && !s.disclaimed && len(s.ready) == 0 {
-			return n
-		}
-		s.wait(ctx)
-	}
-}
-
 // wait waits for a change, or the end of ctx. The lock is held, and let go while it waits.
 func (s *stream) wait(ctx context.Context) {
 	changed := s.changed
@@ -134,74 +106,10 @@ func (s *stream) wait(ctx context.Context) {
 	s.mu.Lock()
 }
 
-// take notes what was polled.
-func (s *stream) take(ctx context.Context, fetches kgo.Fetches) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	fetches.EachError(func(topic string, partition int32, err error) {
-		if ctx.Err() != nil || s.gone != nil {
-			return
-		}
-		if topic != "" {
-			err = fmt.Errorf("topic %s, partition %d: %w", topic, partition, err)
-		}
-		s.gone = translate(ctx, err)
-		if errors.Is(s.gone, broker.ErrClosed) {
-			s.gone = unavailable("the stream is closed")
-		}
-	})
-	// One allocation for all entries: they are answered at about the same time.
-	entries := make([]entry, fetches.NumRecords())
-	s.ready = slices.Grow(s.ready, len(entries))
-	fetches.EachRecord(func(r *kgo.Record) {
-		p := s.partitions[place{r.Topic, r.Partition}]
-		if p == nil || s.leaving {
-			return // nobody gets it here: whoever has the partition next reads it, since it is not committed
-		}
-		e := &entries[0]
-		entries = entries[1:]
-		*e = entry{partition: p, offset: r.Offset, epoch: r.LeaderEpoch}
-		p.add(e)
-		s.held++
-		s.ready = append(s.ready, broker.Received{Message: messageOf(r), Token: e, Owned: func() bool { return s.owned(e) }})
-		if len(p.entries) == s.farAhead() {
-			s.client.PauseFetchPartitions(p.asMap())
-		}
-	})
-	s.watchProgress()
-	s.signal()
-}
-
-// Receive implements broker.Stream.
-func (s *stream) Receive(ctx context.Context, limit int) ([]broker.Received, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	defer func() { s.wanted = 0 }()
-	for {
-		if s.gone != nil {
-			return nil, s.gone
-		}
-		if s.leaving {
-			return nil, unavailable("the stream has given messages back, and leaves")
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		if n := min(limit, len(s.ready)); n > 0 {
-			received := s.ready[:n:n]
-			if s.ready = s.ready[n:]; len(s.ready) == 0 {
-				s.ready = nil
-				s.signal()
-			}
-			return received, nil
-		}
-		if s.wanted != limit {
-			s.wanted = limit
-			s.signal()
-			continue
-		}
-		s.wait(ctx)
-	}
+// fail notes why the stream is over. The lock is held.
+func (s *stream) fail(reason error) {
+	s.gone = reason
+	s.wary.Store(true)
 }
 
 // Close implements broker.Stream.
@@ -215,7 +123,7 @@ func (s *stream) Close() error {
 func (s *stream) end(reason error) {
 	s.mu.Lock()
 	if s.gone == nil || errors.Is(reason, broker.ErrClosed) {
-		s.gone = reason
+		s.fail(reason)
 	}
 	s.closed = true
 	s.stopWatching()

@@ -103,7 +103,7 @@ func TestAPartitionMovesWhenWhatWasBegunIsFinished(t *testing.T) {
 	for _, r := range held {
 		p := int(r.Token.(*entry).partition.partition)
 		if count[p]++; count[p] <= 2 {
-			if !r.Owned() {
+			if !r.Owned(r.Token) {
 				t.Fatal("a message is not owned although nothing has happened")
 			}
 			begun = append(begun, r)
@@ -126,7 +126,7 @@ func TestAPartitionMovesWhenWhatWasBegunIsFinished(t *testing.T) {
 	}
 	for _, r := range held {
 		p := r.Token.(*entry).partition
-		if want := p != moving || slices.ContainsFunc(begun, func(b broker.Received) bool { return b.Token == r.Token }); r.Owned() != want {
+		if want := p != moving || slices.ContainsFunc(begun, func(b broker.Received) bool { return b.Token == r.Token }); r.Owned(r.Token) != want {
 			t.Errorf("message %s, of a partition that moves: %v: owned is %v, want %v", r.Message.ID, p == moving, !want, want)
 		}
 	}
@@ -154,11 +154,11 @@ func TestAMessageThatIsNotAnsweredInTimeIsLostWithItsPartition(t *testing.T) {
 		t.Fatal(errs)
 	}
 	held := receive(t, first, 2)
-	if !held[0].Owned() {
+	if !held[0].Owned(held[0].Token) {
 		t.Error("not owned although nothing has happened")
 	}
 	first.lost(t.Context(), nil, map[string][]int32{"t": {0}}) // as the client tells when the group has given it up
-	if held[0].Owned() || held[1].Owned() {
+	if held[0].Owned(held[0].Token) || held[1].Owned(held[1].Token) {
 		t.Error("still owned although the partition is lost")
 	}
 	if err := first.Ack(t.Context(), held[:1]); err != nil {
@@ -185,7 +185,7 @@ func TestAStreamThatGaveMessagesBackTakesNoMore(t *testing.T) {
 	if _, err := s.Receive(t.Context(), 1); !errors.Is(err, broker.ErrUnavailable) {
 		t.Errorf("got %v, want ErrUnavailable: open another", err)
 	}
-	if !held[0].Owned() || held[1].Owned() {
+	if !held[0].Owned(held[0].Token) || held[1].Owned(held[1].Token) {
 		t.Error("it must own what it holds, and not what it gave back")
 	}
 	must(t, s.Ack(t.Context(), held[:1]))

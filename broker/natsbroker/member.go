@@ -48,6 +48,16 @@ func (m *membership) valid(now time.Time) bool {
 	return at > 0 && now.Sub(m.s.began)-time.Duration(at) < m.s.third
 }
 
+// owns is valid for a message that is to be handled. Where it is refused, the stream is over: the message would have to
+// come again before those behind it, also when the next renewal succeeds.
+func (m *membership) owns() bool {
+	if m.valid(time.Now()) {
+		return true
+	}
+	m.s.lose(unavailable("the lease was not renewed in time"))
+	return false
+}
+
 // join enters the ledger, takes what is free, and begins to listen.
 func (m *membership) join(ctx context.Context) error {
 	sub, err := m.s.b.conn.Subscribe("$KV."+bucketName(m.s.b.options.Stream)+"."+m.key, m.changed)
@@ -174,7 +184,9 @@ func (m *membership) take(ctx context.Context, partitions []int) error {
 	m.s.mu.Unlock()
 	for _, err := range errs {
 		if err != nil {
-			return translate(ctx, err)
+			err = translate(ctx, err)
+			m.s.lose(err) // nobody would try it again: the partition would stand still
+			return err
 		}
 	}
 	return nil
@@ -197,13 +209,15 @@ func (m *membership) drain(ctx context.Context, n int, all bool) {
 		}
 	}
 	m.s.mu.Unlock()
+	limited, cancel := context.WithTimeout(ctx, m.s.third)
+	defer cancel()
 	var ending sync.WaitGroup
 	for _, src := range byHeld {
 		m.s.mu.Lock()
 		ends := src.state == draining
 		m.s.mu.Unlock()
 		if ends {
-			ending.Go(func() { src.endAsking(ctx) })
+			ending.Go(func() { src.endAsking(limited) })
 		}
 	}
 	ending.Wait()

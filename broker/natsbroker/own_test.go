@@ -311,7 +311,7 @@ func TestAMemberThatLosesItsConnectionWhileItHandlesHasOthersGoOn(t *testing.T) 
 	other := open(t, url, o)
 	must(t, errors.Join(other.Publish(t.Context(), []broker.Message{{ID: "1", Topic: "a", Key: "k"}, {ID: "2", Topic: "a", Key: "k"}})...))
 	held := receive(t, first, 2)
-	if !held[0].Owned() {
+	if !held[0].Owned(held[0].Token) {
 		t.Error("a message just received does not belong to the stream")
 	}
 	p.kill(b)
@@ -320,7 +320,7 @@ func TestAMemberThatLosesItsConnectionWhileItHandlesHasOthersGoOn(t *testing.T) 
 	if got[0].Message.ID != "1" || got[1].Message.ID != "2" || got[0].Deliveries != 2 {
 		t.Errorf("got %s, %s, delivery %d", got[0].Message.ID, got[1].Message.ID, got[0].Deliveries)
 	}
-	if held[0].Owned() {
+	if held[0].Owned(held[0].Token) {
 		t.Error("the message still belongs to the stream whose lease is over")
 	}
 	if err := first.Ack(t.Context(), held); !errors.Is(err, broker.ErrUnavailable) {

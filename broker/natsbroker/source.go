@@ -26,8 +26,8 @@ type source struct {
 	m         *membership
 	partition int
 	consumer  string
-	next      string      // where messages are asked for
-	owned     func() bool // see broker.Received; nil: always
+	next      string               // where messages are asked for
+	owned     func(token any) bool // see broker.Received; nil: always
 
 	state sourceState
 	sub   *nats.Subscription
@@ -51,7 +51,7 @@ func newSource(m *membership, group string, partition int) *source {
 	src := &source{s: m.s, m: m, partition: partition, consumer: consumerName(group, m.topic, partition)}
 	src.next = "$JS.API.CONSUMER.MSG.NEXT." + m.s.b.options.Stream + "." + src.consumer
 	if partition != anyPartition {
-		src.owned = func() bool { return m.valid(time.Now()) }
+		src.owned = func(any) bool { return m.owns() }
 	}
 	return src
 }
@@ -127,6 +127,9 @@ func (src *source) receive(m *nats.Msg) {
 	}
 	if t := s.held[meta.Sequence.Stream]; t != nil { // the server took our silence for death; it is not
 		t.reply, t.fresh = m.Reply, time.Now()
+		if src.state == taking && src.want == 0 {
+			signal(src.complete)
+		}
 		s.ask(false)
 		return
 	}
@@ -195,7 +198,8 @@ func (src *source) request(n int, wait bool) {
 	s.outstanding += n
 }
 
-// take gathers what the former holder of a partition has left, in order, before anything that is new.
+// take gathers what the former holder of a partition has left, in order, before anything that is new: all for which the
+// server waits for an answer, also what it comes to deliver again only a moment later.
 func (src *source) take(ctx context.Context) error {
 	s := src.s
 	ctx, cancel := context.WithTimeoutCause(ctx, s.third, unavailable("consumer %s gives no answer for %v", src.consumer, s.third))
@@ -218,15 +222,19 @@ func (src *source) take(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
-	s.mu.Lock()
-	if info.NumAckPending > 0 {
-		src.request(info.NumAckPending, false)
-	}
-	asked := src.want > 0
-	s.mu.Unlock()
-	if asked {
+	for pause := time.Millisecond; ; pause *= 2 {
+		missing, err := src.gather(ctx, info.NumAckPending)
+		if err != nil {
+			return err
+		}
+		if missing == 0 {
+			break
+		}
+		if info, err = s.b.consumerInfo(ctx, src.consumer); err != nil {
+			return err
+		}
 		select {
-		case <-src.complete:
+		case <-time.After(min(pause, s.third/8)):
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -255,6 +263,28 @@ func (src *source) take(ctx context.Context) error {
 	src.state = active
 	s.ask(false)
 	return nil
+}
+
+// gather asks for what is to be delivered again, of so many messages that wait for an answer, and tells how many of them
+// have not come yet.
+func (src *source) gather(ctx context.Context, unanswered int) (missing int, err error) {
+	s := src.s
+	s.mu.Lock()
+	if missing = unanswered - len(src.gathered); missing > 0 && src.want == 0 {
+		src.request(missing, false)
+	}
+	asked := src.want > 0
+	s.mu.Unlock()
+	if asked {
+		select {
+		case <-src.complete:
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(0, unanswered-len(src.gathered)), nil
 }
 
 // settled reports whether nothing is on its way to the source, whose inbox is gone: the server has forgotten what was asked

@@ -27,7 +27,7 @@ func TestAMemberWhoseLeaseIsLostIsToldAndOthersGoOn(t *testing.T) {
 	s := consume(t, victim, g, 10)
 	held, err := s.Receive(t.Context(), 5)
 	must(t, err)
-	if !held[0].Owned() {
+	if !held[0].Owned(held[0].Token) {
 		t.Fatal("it holds the message, and is told that it does not")
 	}
 	proxy := p.of(victim)
@@ -41,7 +41,7 @@ func TestAMemberWhoseLeaseIsLostIsToldAndOthersGoOn(t *testing.T) {
 			t.Errorf("message %s, delivery %d; want %s, the second", r.Message.ID, r.Deliveries, held[i].Message.ID)
 		}
 	}
-	if held[0].Owned() {
+	if held[0].Owned(held[0].Token) {
 		t.Error("another member holds the message, and the first is told that it does")
 	}
 	proxy.Refuse(false)

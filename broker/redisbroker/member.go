@@ -23,6 +23,7 @@ func (b *Backend) Consume(ctx context.Context, g broker.Group, prefetch int) (br
 		b: b, group: g.Name, member: rand.Text(), prefetch: prefetch, held: map[*token]bool{}, ended: make(chan struct{}),
 		began: time.Now(),
 	}
+	s.isOwned = func(any) bool { return s.owned() }
 	for i, name := range g.Topics {
 		s.topics = append(s.topics, &topic{name: name, keys: b.keysOf(name), partitions: counts[i]})
 	}

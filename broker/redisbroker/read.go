@@ -100,7 +100,7 @@ func (s *stream) add(a *answered, t *topic, number int, entries, counts []any) e
 			deliveries = int(n)
 		}
 		a.messages = append(a.messages, broker.Received{
-			Message: m, Deliveries: deliveries, Owned: s.owned,
+			Message: m, Deliveries: deliveries, Owned: s.isOwned,
 			Token: &token{topic: t, number: number, id: id, deliveries: deliveries},
 		})
 	}

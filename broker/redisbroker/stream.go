@@ -35,9 +35,10 @@ type stream struct {
 	leaving sync.Once
 	leftErr error
 
-	taking chan taken // a take whose Receive has ended before it; only Receive looks at it
-	turn   int        // grows with each take, so that streams take turns
-	misses int        // waits in a row that have failed
+	isOwned func(any) bool // owned, for broker.Received
+	taking  chan taken     // a take whose Receive has ended before it; only Receive looks at it
+	turn    int            // grows with each take, so that streams take turns
+	misses  int            // waits in a row that have failed
 }
 
 // topic is what a stream knows of one of its topics.

@@ -152,7 +152,7 @@ func (s *stream) Receive(ctx context.Context, limit int) ([]broker.Received, err
 func (s *stream) received(a arrival) broker.Received {
 	return broker.Received{
 		Message: fromWatermill(a.topic, a.message),
-		Owned:   func() bool { return a.message.Context().Err() == nil },
+		Owned:   func(any) bool { return a.message.Context().Err() == nil },
 		Token:   a.message,
 	}
 }
