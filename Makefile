@@ -1,6 +1,6 @@
 # Every target is one line of shell or one script; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint fmt bench cover services-up services-down
+.PHONY: help demo test check lint fmt bench cover man services-up services-down
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -27,6 +27,9 @@ bench: ## all benchmarks, then `lexevents bench` on SQLite and PostgreSQL
 cover: ## test coverage of all packages together, into coverage.out
 	scripts/with-services go test -coverpkg=./... -coverprofile=coverage.out ./...
 	go tool cover -func=coverage.out | tail -1
+
+man: ## write the manual pages of lexevents into ./man
+	go run ./cmd/lexevents man man
 
 services-up: ## start the servers and print their variables
 	@scripts/services up

@@ -67,14 +67,11 @@ func (c *Commands) Run(ctx context.Context, args []string, stdin io.Reader, stdo
 	case err == nil:
 		return exitOK
 	case errors.As(err, &usage):
-		fmt.Fprintln(stderr, "lexevents: "+oneLine(err))
-		return exitUsage
+		return a.complain(stderr, err, exitUsage, "lexevents: ", "")
 	case !a.started:
-		fmt.Fprintf(stderr, "%s: %s (see: %s --help)\n", cmd.CommandPath(), oneLine(err), cmd.CommandPath())
-		return exitUsage
+		return a.complain(stderr, err, exitUsage, cmd.CommandPath()+": ", " (see: "+cmd.CommandPath()+" --help)")
 	default:
-		fmt.Fprintln(stderr, "lexevents: "+oneLine(err))
-		return exitFailed
+		return a.complain(stderr, err, exitFailed, "lexevents: ", "")
 	}
 }
 
@@ -99,9 +96,8 @@ func (a *app) root() *cobra.Command {
 			"Brokers are named by --broker or " + brokerVariable + "; lexevents brokers lists them.\n\n" +
 			"It prints tables for people; with --json one JSON object per line. It exits with 0, with 1 when it\n" +
 			"failed, and with 2 when the command line is wrong.",
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		SilenceErrors: true,
+		SilenceUsage:  true,
 	}
 	root.PersistentFlags().StringVar(&a.storeURL, "store", os.Getenv(storeVariable), "URL of the store")
 	root.PersistentFlags().Lookup("store").DefValue = "$" + storeVariable
@@ -110,6 +106,8 @@ func (a *app) root() *cobra.Command {
 		a.info(), a.streams(), a.read(), a.tail(), a.append(), a.imports(), a.export(), a.copy(), a.compare(), a.verify(), a.migrate(), a.bench(),
 		a.subscriptions(), a.projections(), a.deadLetters(), a.sagas(), a.schedule(), a.outbox(), a.brokers(), a.schema(),
 	)
+	root.AddCommand(a.doctor(), a.serve(), a.explain(), a.man(root))
+	a.completeNames(root)
 	return root
 }
 
@@ -128,9 +126,12 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 		names[i] = c.Name()
 	}
 	g := &cobra.Command{
-		Use: use, Short: short,
-		RunE: func(_ *cobra.Command, args []string) error {
+		Use: use, Short: short, SuggestionsMinimumDistance: 2,
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
+				if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+					return usagef("%s: unknown command %q; did you mean %s? There is: %s", use, args[0], strings.Join(near, " or "), strings.Join(names, ", "))
+				}
 				return usagef("%s: unknown command %q; there is: %s", use, args[0], strings.Join(names, ", "))
 			}
 			return usagef("%s: say which: %s", use, strings.Join(names, ", "))
@@ -164,5 +165,6 @@ func oneLine(err error) string {
 			lines = append(lines, line)
 		}
 	}
-	return strings.ReplaceAll(strings.Join(lines, "; "), ":; ", ": ")
+	text := strings.ReplaceAll(strings.Join(lines, "; "), ":; ", ": ")
+	return strings.Replace(text, "; Did you mean this?; ", "; did you mean: ", 1) // cobra's
 }

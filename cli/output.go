@@ -17,12 +17,15 @@ import (
 )
 
 // printJSON prints a value on one line.
-func (a *app) printJSON(value any) error {
+func (a *app) printJSON(value any) error { return printJSONTo(a.stdout, value) }
+
+func printJSONTo(w io.Writer, value any) error {
 	line, err := json.Marshal(value)
 	if err != nil {
 		return err
 	}
-	return a.printLine(line)
+	_, err = w.Write(append(line, '\n'))
+	return err
 }
 
 func (a *app) printLine(line []byte) error {

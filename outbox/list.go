@@ -24,6 +24,11 @@ type Report struct {
 	DeadLetters int                 `json:"dead_letters"`
 }
 
+// RelayOf gives the relay that a subscription of this name belongs to; ok is false where it is not a relay's.
+func RelayOf(subscription string) (relay string, ok bool) {
+	return strings.CutPrefix(subscription, namePrefix)
+}
+
 // List reports on each relay of the log that has ever run on the store, by name.
 func List(ctx context.Context, s *store.Store) iter.Seq2[Report, error] {
 	return func(yield func(Report, error) bool) {
@@ -33,7 +38,7 @@ func List(ctx context.Context, s *store.Store) iter.Seq2[Report, error] {
 				yield(Report{}, err)
 				return
 			}
-			name, ours := strings.CutPrefix(status.Name, namePrefix)
+			name, ours := RelayOf(status.Name)
 			if !ours {
 				continue
 			}

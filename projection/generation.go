@@ -3,6 +3,7 @@ package projection
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -29,6 +30,9 @@ func GenerationFrom(ctx context.Context) (Generation, bool) {
 func (g Generation) subscription(projection string) string {
 	return fmt.Sprintf("projection:%s@%d", projection, g.Number)
 }
+
+// OfSubscription reports whether a subscription of this name feeds a generation of a projection.
+func OfSubscription(name string) bool { return strings.HasPrefix(name, "projection:") }
 
 // source is the generation's name in dead letters.
 func (g Generation) source(projection string) string {

@@ -26,7 +26,7 @@ func (b *Backend) Diagnose(ctx context.Context) ([]checkup.Finding, error) {
 	}
 	config := b.brokerConfig(ctx)
 	return []checkup.Finding{
-		checkup.Good("version", "Kafka %s, %d brokers", d.Version, len(brokers)),
+		checkup.Good("version", "Kafka %s, brokers: %d", d.Version, len(brokers)),
 		b.durable(config, len(brokers), d.Durability), election(config), retention(config), inSync(topics),
 	}, nil
 }
@@ -87,7 +87,7 @@ func inSync(topics kadm.TopicDetails) checkup.Finding {
 			behind++
 		}
 	})
-	f := checkup.Good("replicas", "%d partitions of %d topics, all in sync", partitions, len(topics))
+	f := checkup.Good("replicas", "all in sync: %d partitions of %d topics", partitions, len(topics))
 	switch {
 	case headless > 0:
 		f.Level, f.Found, f.Cure = checkup.Fail, fmt.Sprintf("%d of %d partitions have no leader", headless, partitions), "start the brokers that hold them"

@@ -28,7 +28,7 @@ var layers = [][]string{
 	{"middleware/fieldtags", "middleware/breaker", "middleware/ratelimit", "middleware/querycache", "schedule/cron", "observe/promobserve", "observe/otelobserve"}, // its leaves, each with a library
 	{"."},                           // L5, the Engine
 	{"admin", "config"},             // L6
-	{"drivers"},                     // L7
+	{"drivers", "monitor"},          // L7
 	{"cli", "internal/everybroker"}, // L8; for tests
 	{"cmd/lexevents"},               // L9
 	{"internal/acceptance", "examples/...", "scripts/crashtest", "scripts/feedtest", "scripts/bustest"}, // users of it all, free in what they import
@@ -66,6 +66,7 @@ var clients = map[string][]string{
 	"middleware/ratelimit":               {"golang.org/x/time/rate"},
 	"middleware/querycache":              {"github.com/hashicorp/golang-lru/v2"},
 	"schedule/cron":                      {"github.com/netresearch/go-cron"},
+	"monitor":                            {"github.com/prometheus/client_golang/prometheus"},
 	"observe/promobserve":                {"github.com/prometheus/client_golang/prometheus"},
 	"observe/otelobserve":                {"go.opentelemetry.io/otel"},
 	"config":                             {"github.com/knadh/koanf", "github.com/goccy/go-yaml", "github.com/prometheus/client_golang/prometheus"},

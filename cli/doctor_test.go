@@ -1,0 +1,66 @@
+package cli_test
+
+import (
+	"strings"
+	"testing"
+
+	"lexigram.dev/events/internal/testserver"
+)
+
+func TestDoctorExaminesAFileAndChangesNothing(t *testing.T) {
+	s := newShell(t)
+	o := s.run("doctor")
+	if o.code != 1 || !strings.Contains(o.stdout, "migrate up") || !strings.Contains(o.stderr, "1 of 1 check failed") {
+		t.Errorf("got %+v", o)
+	}
+	has(t, s.must("migrate", "status"), "pending") // it was not made
+	s.append("order-7", "order.placed", "{}")
+	out := s.must("doctor")
+	has(t, out, "ok    store   journal mode", "free space", "migrations", "dead letters", "0 failed")
+	for _, f := range objects(t, s.must("doctor", "--json")) {
+		if f["part"] == "" || f["check"] == "" || f["level"] != "ok" && f["cure"] == nil {
+			t.Errorf("finding %v", f)
+		}
+	}
+}
+
+func TestDoctorFindsWhatStandsAndWhoMustBeAsked(t *testing.T) {
+	s := newShell(t)
+	t.Setenv("LEX_EVENTS_BROKER", "")
+	o := s.run("doctor", "--store", "", "--broker", "memory:")
+	if o.code != 0 || !strings.Contains(o.stdout, "warn  broker  durability") || strings.Contains(o.stdout, "store ") {
+		t.Errorf("got %+v", o)
+	}
+	s.refuses(2, []string{"--store", "--broker"}, "doctor", "--store", "")
+	s.refuses(2, []string{"oracle"}, "doctor", "--store", "oracle:x")
+	s.refuses(2, []string{"pigeon"}, "doctor", "--broker", "pigeon:x")
+	s.refuses(2, []string{"--timeout"}, "doctor", "--timeout", "0s")
+	o = s.run("doctor", "--store", "postgres://somebody:secret@127.0.0.1:1/nothing", "--timeout", "2s")
+	if o.code != 1 || !strings.Contains(o.stdout, "start the server") || strings.Contains(o.stdout+o.stderr, "secret") {
+		t.Errorf("got %+v", o)
+	}
+}
+
+func TestDoctorExaminesEachServer(t *testing.T) {
+	for variable, flag := range map[string]string{
+		"TEST_POSTGRES_URL": "--store", "TEST_MONGO_URL": "--store", "TEST_REDIS_DURABLE_URL": "--store", "TEST_NATS_URL": "--broker",
+		"TEST_RABBITMQ_URL": "--broker", "TEST_KAFKA_URL": "--broker",
+	} {
+		t.Run(variable, func(t *testing.T) {
+			url := testserver.URL(t, variable)
+			s := newShell(t)
+			args := []string{"doctor", "--json", flag, url}
+			if flag == "--broker" {
+				args = append(args, "--store", "")
+			}
+			o := s.run(args...)
+			checks := map[any]any{}
+			for _, f := range objects(t, o.stdout) {
+				checks[f["check"]] = f["level"]
+			}
+			if checks["reachable"] != "ok" || checks["version"] == nil || checks["durability"] == nil {
+				t.Errorf("found %v; %s", checks, o.stderr)
+			}
+		})
+	}
+}
