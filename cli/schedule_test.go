@@ -51,7 +51,7 @@ func TestScheduledDeliveriesAreListedAndCancelled(t *testing.T) {
 	s.shows([]string{"mail/7", "1 attempt failed, again at", "no such mailbox"}, "schedule", "list", "--kind", "command", "--limit", "1")
 	s.shows([]string{"30 9 * * 1-5 Europe/Berlin", "report.due", "report-daily", `{"n":1}`, "waiting"}, "schedule", "list", "--kind", "event")
 	s.shows([]string{"far", `{"Who":"bob"}`}, "schedule", "list", "--type", "remind", "--prefix", "f")
-	s.shows([]string{`"id":"far"`, `"kind":"command"`}, "schedule", "list", "--prefix", "f", "--json")
+	s.shows([]string{`"id":"far"`, `"kind":"command"`, `"data":{"Who":"bob"}`}, "schedule", "list", "--prefix", "f", "--json")
 	s.must("schedule", "cancel", "far")
 	s.must("schedule", "cancel", "report", "--json")
 	s.refuses(1, []string{"no such delivery is pending", "far"}, "schedule", "cancel", "far")

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,7 +63,7 @@ func (s *Scheduler) encode(ctx context.Context, d *Delivery) (entry, error) {
 	if most := s.store.Limits().MaxEventBytes; len(p.Data) > most {
 		faults = append(faults, fmt.Errorf("%w: %s has %d bytes of data, the limit is %d", store.ErrTooLarge, p.Type, len(p.Data), most))
 	}
-	e.Type, e.SchemaVersion, e.ContentType, e.Data, e.Tags = p.Type, p.SchemaVersion, p.ContentType, p.Data, p.Tags
+	e.Type, e.SchemaVersion, e.ContentType, e.Data, e.Tags = p.Type, cmp.Or(p.SchemaVersion, 1), cmp.Or(p.ContentType, event.JSON), p.Data, p.Tags
 	e.Metadata, e.OccurredAt = p.Metadata.Or(event.MetadataFrom(ctx)), p.OccurredAt
 	if err := e.Metadata.Validate(); err != nil {
 		faults = append(faults, invalid("%w", err))

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"strings"
@@ -23,13 +24,29 @@ type Pending struct {
 	Stream        event.StreamID `json:"stream,omitempty"` // of an event
 	Type          string         `json:"type"`
 	ContentType   string         `json:"content_type"`
-	Data          []byte         `json:"data"`
+	Data          []byte         `json:"-"` // see MarshalJSON
 	Metadata      event.Metadata `json:"metadata,omitzero"`
 	Key           event.ID       `json:"key"`                     // of the next delivery: the event's id, or Info.Key
 	Attempts      int            `json:"attempts,omitempty"`      // that have failed
 	Interruptions int            `json:"interruptions,omitempty"` // attempts of processes that have died
 	Error         string         `json:"error,omitempty"`         // of the last one
 	DeliveringBy  string         `json:"delivering_by,omitempty"` // who makes it just now
+}
+
+// MarshalJSON writes data that is JSON as it is, as "data", and any other in base64, as "data_base64".
+func (p Pending) MarshalJSON() ([]byte, error) {
+	type plain Pending // without this method
+	out := struct {
+		plain
+		JSON  json.RawMessage `json:"data,omitempty"`
+		Other []byte          `json:"data_base64,omitempty"`
+	}{plain: plain(p)}
+	if json.Valid(p.Data) {
+		out.JSON = p.Data
+	} else {
+		out.Other = p.Data
+	}
+	return json.Marshal(out)
 }
 
 func (f *found) describe() Pending {
