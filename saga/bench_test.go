@@ -41,13 +41,14 @@ func newBench(b *testing.B, backend store.Backend) *bench {
 		define(b, "four", 1,
 			saga.Step[order]{Name: "a", Action: step}, saga.Step[order]{Name: "b", Action: step},
 			saga.Step[order]{Name: "c", Action: step}, saga.Step[order]{Name: "d", Action: last}),
+		define(b, "one", 1, saga.Step[order]{Name: "a", Action: last}),
 		define(b, "waiting", 1, saga.Step[order]{Name: "wait", Await: saga.Await[order]{Signal: "go", Within: 1000 * time.Hour}}))
 	run(b, x.set)
 	return x
 }
 
-// begin starts n instances, 64 at the same time.
-func (x *bench) begin(b *testing.B, name string, n int, after func(id string)) {
+// begin starts n instances, 64 at the same time, and waits for the last step of each, or not.
+func (x *bench) begin(b *testing.B, name string, n int, wait bool) {
 	var (
 		left = atomic.Int64{}
 		all  sync.WaitGroup
@@ -57,16 +58,16 @@ func (x *bench) begin(b *testing.B, name string, n int, after func(id string)) {
 		all.Go(func() {
 			for left.Add(-1) >= 0 {
 				id := fmt.Sprint(x.next.Add(1))
-				if after != nil {
-					x.ends.Store(id, make(chan struct{}))
+				end := make(chan struct{})
+				if wait {
+					x.ends.Store(id, end)
 				}
-				end, _ := x.ends.Load(id)
 				if err := x.set.Start(context.Background(), name, id, order{Item: "cup"}, saga.StartOptions{}); err != nil {
 					b.Error(err)
 					return
 				}
-				if end != nil {
-					<-end.(chan struct{})
+				if wait {
+					<-end
 				}
 			}
 		})
@@ -75,18 +76,18 @@ func (x *bench) begin(b *testing.B, name string, n int, after func(id string)) {
 }
 
 // work runs n instances of four steps to their last step, 64 at the same time.
-func (x *bench) work(b *testing.B, n int) { x.begin(b, "four", n, func(string) {}) }
+func (x *bench) work(b *testing.B, n int) { x.begin(b, "four", n, true) }
 
 // fill makes instances that wait, or that have ended, and waits until the index has all of them.
 func (x *bench) fill(b *testing.B, what string, n int) {
 	b.Helper()
 	if what == "waiting" {
-		x.begin(b, "waiting", n, nil)
+		x.begin(b, "waiting", n, false)
 		x.settled(b, saga.Filter{Saga: "waiting", Status: saga.StatusWaiting}, n)
 		return
 	}
-	x.work(b, n)
-	x.settled(b, saga.Filter{Saga: "four", Status: saga.StatusCompleted}, n)
+	x.begin(b, "one", n, true)
+	x.settled(b, saga.Filter{Saga: "one", Status: saga.StatusCompleted}, n)
 }
 
 // settled waits until the index has so many.
