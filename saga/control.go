@@ -39,7 +39,8 @@ func NewControl(log *store.Store, o ControlOptions) *Control {
 func (s *Set) Control() *Control { return NewControl(s.log, ControlOptions{Now: s.o.Now}) }
 
 // Retry lets what has failed for good be tried again with all its attempts: a step or command of a failed instance, a
-// compensation of one whose compensation has failed. A pause before the next attempt is ended. One that has nothing of
+// compensation of one whose compensation has failed. A pause before the next attempt is ended; a signal that did not come in time
+// is awaited as long again. One that has nothing of
 // that gives ErrRefused.
 func (c *Control) Retry(ctx context.Context, saga, id, by string) error {
 	return c.change(ctx, "retry saga", saga, id, func(d *draft) error {

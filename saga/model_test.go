@@ -512,6 +512,9 @@ func (m *model) retry(f *fact) error {
 		case !t.open && t.kind != "compensation" && (t.stage != m.stage || t.visit != m.visit || m.undoing):
 			return fmt.Errorf("task %d is past", n)
 		}
+		if t.kind == "signal" {
+			t.due = f.at.Add(awaitsFor)
+		}
 		t.open, t.attempts, t.interruptions, t.retryAt, t.inFlight = true, 0, 0, time.Time{}, false
 	}
 	m.failed, m.parked = "", false

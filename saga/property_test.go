@@ -344,7 +344,7 @@ func (w *walker) operate(what string) {
 // settle lets all go well from here on: each instance comes to an end, and with a signal, a retry or some time each that
 // waits goes on.
 func (w *walker) settle() {
-	for range 500 {
+	for range 150 {
 		w.complete = false
 		w.look()
 		w.check()

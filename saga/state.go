@@ -285,6 +285,9 @@ func (s *state) retry(e *entry) error {
 			return err
 		}
 		t.status, t.attempts, t.interruptions, t.retryAt, t.inFlight = taskOpen, 0, 0, time.Time{}, false
+		if !t.due.IsZero() { // a signal is awaited as long again, or it would be too late at once
+			t.due, t.begun = e.at.Add(t.due.Sub(t.begun)).Truncate(time.Microsecond), e.at
+		}
 		if s.stage != t.stage && t.kind != taskCommand && t.kind != taskCompensation {
 			s.enter(t.stage, t.visit)
 		}
