@@ -31,7 +31,7 @@ var layers = [][]string{
 	{"drivers", "monitor"},          // L7
 	{"cli", "internal/everybroker"}, // L8; for tests
 	{"cmd/lexevents"},               // L9
-	{"internal/acceptance", "examples/...", "scripts/crashtest", "scripts/feedtest", "scripts/bustest"}, // users of it all, free in what they import
+	{"internal/acceptance", "examples/...", "scripts/crashtest", "scripts/feedtest", "scripts/bustest", "scripts/sagaproof"}, // users of it all, free in what they import
 }
 
 // clients names the modules of others that a package may import, by prefix. What is not listed here imports the
