@@ -30,7 +30,7 @@ func (b *Bus) Run(ctx context.Context) error {
 	if b.letters != nil {
 		for _, h := range b.handlers {
 			if err := h.insist(ctx, "look for keys whose messages wait", func() error { return h.behind.load(ctx, h) }); err != nil {
-				return nil //nolint:nilerr // told to stop
+				return nil // told to stop
 			}
 		}
 	}

@@ -46,8 +46,9 @@ func TestCopyProcess(t *testing.T) {
 	if mode == "" {
 		t.Skip("run by TestACopyThatIsKilledAnywhereGoesOnWithoutLossOrDoubles")
 	}
-	from, to := file(t, os.Getenv("MIGRATE_TEST_FROM")), (*store.Store)(nil)
-	if to = from; mode != "within" {
+	from := file(t, os.Getenv("MIGRATE_TEST_FROM"))
+	to := from
+	if mode != "within" {
 		to = file(t, os.Getenv("MIGRATE_TEST_TO"))
 	}
 	progress := func(migrate.Progress) { fmt.Println("batch") }

@@ -22,8 +22,8 @@ type maker struct {
 	made int64          // outputs
 }
 
-func newMaker(from, to *store.Store, make func() Transform, o *TransformOptions) *maker {
-	m := &maker{from: from, o: o, transform: make(), within: sameStore(from, to)}
+func newMaker(from, to *store.Store, fresh func() Transform, o *TransformOptions) *maker {
+	m := &maker{from: from, o: o, transform: fresh(), within: sameStore(from, to)}
 	if m.transform.Deleted == nil {
 		m.transform.Deleted = func(stream event.StreamID) []event.StreamID { return []event.StreamID{stream} }
 		if m.within {

@@ -98,7 +98,7 @@ func (o TransformOptions) withDefaults() TransformOptions {
 	return o
 }
 
-func (o *TransformOptions) validate(from, to *store.Store, make func() Transform) error {
+func (o *TransformOptions) validate(from, to *store.Store, fresh func() Transform) error {
 	var faults []error
 	check := func(ok bool, format string, args ...any) {
 		if !ok {
@@ -113,7 +113,7 @@ func (o *TransformOptions) validate(from, to *store.Store, make func() Transform
 	}
 	check(o.BatchEvents > 0, "BatchEvents %d: must be at least 1", o.BatchEvents)
 	check(o.MaxExamples >= 0, "MaxExamples %d: must not be negative", o.MaxExamples)
-	check(make != nil && make().Event != nil, "a transform with a function for events is needed")
+	check(fresh != nil && fresh().Event != nil, "a transform with a function for events is needed")
 	faults = append(faults, o.Filter.Validate(), o.Schedule.validate())
 	if !sameStore(from, to) {
 		check(len(o.Into) == 0, "Into: it is for copies within one store")

@@ -17,16 +17,16 @@ import (
 // source up to TransformOptions.UpTo, and compares what it gives, event by event and by a hash over all, with what the
 // target holds. It relies on nothing that the copy has noted. Events of streams that were deleted since are left out. In
 // the outcome, Source stands for what the transform gives.
-func CompareTransformed(ctx context.Context, from, to *store.Store, make func() Transform, o TransformOptions) (Compared, error) {
+func CompareTransformed(ctx context.Context, from, to *store.Store, fresh func() Transform, o TransformOptions) (Compared, error) {
 	o = o.withDefaults()
 	if o.MaxExamples == 0 {
 		o.MaxExamples = 20
 	}
 	done := Compared{Differences: []Difference{}, Position: o.UpTo}
-	if err := o.validate(from, to, make); err != nil {
+	if err := o.validate(from, to, fresh); err != nil {
 		return done, fmt.Errorf("compare with a transform: %w", err)
 	}
-	v := verifier{maker: newMaker(from, to, make, &o), comparer: comparer{to: to, o: Comparison{MaxDifferences: o.MaxExamples}, done: done}}
+	v := verifier{maker: newMaker(from, to, fresh, &o), comparer: comparer{to: to, o: Comparison{MaxDifferences: o.MaxExamples}, done: done}}
 	if err := v.run(ctx); err != nil {
 		return v.done, fmt.Errorf("compare with a transform: %w", err)
 	}

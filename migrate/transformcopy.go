@@ -25,7 +25,7 @@ type Transformed struct {
 // the same copy has left; or within one store into other categories. The source stays as it is and may be written to all
 // the time; a later call goes on with what came since.
 //
-// make gives a new transform. A copy that goes on where another one was interrupted, at whatever point, lets a new one run
+// fresh gives a new transform. A copy that goes on where another one was interrupted, at whatever point, lets a new one run
 // over what is copied already, without writing, so that it knows what the other one knew; see
 // TransformOptions.Stateless. How far the copy is stands in what it has written: in another store that is the end of the
 // log, in the same store an event of stream "migration-NAME" in each of its commits. So nothing is written twice, or left
@@ -34,12 +34,12 @@ type Transformed struct {
 //
 // In another store, events keep the time at which they were recorded. Ending ctx cancels; calling it again goes on.
 // Several calls at once do no harm: all but one fail with an error of the kind store.ErrConflict.
-func CopyTransformed(ctx context.Context, from, to *store.Store, make func() Transform, o TransformOptions) (Transformed, error) {
+func CopyTransformed(ctx context.Context, from, to *store.Store, fresh func() Transform, o TransformOptions) (Transformed, error) {
 	o = o.withDefaults()
-	if err := o.validate(from, to, make); err != nil {
+	if err := o.validate(from, to, fresh); err != nil {
 		return Transformed{}, fmt.Errorf("copy with a transform: %w", err)
 	}
-	c := transformer{maker: newMaker(from, to, make, &o), pacer: pacer{Schedule: &o.Schedule}, steady: copier{o: Options{Patience: o.Patience}}}
+	c := transformer{maker: newMaker(from, to, fresh, &o), pacer: pacer{Schedule: &o.Schedule}, steady: copier{o: Options{Patience: o.Patience}}}
 	if c.within {
 		c.sink = &appendSink{to: to, o: &o}
 	} else {

@@ -57,15 +57,15 @@ type ExampleEvent struct {
 
 // PlanTransformed lets a transform run over all of the source, writes nothing, and says what would come out, with examples.
 // All outputs are checked against the target's limits.
-func PlanTransformed(ctx context.Context, from, to *store.Store, make func() Transform, o TransformOptions) (TransformPlan, error) {
+func PlanTransformed(ctx context.Context, from, to *store.Store, fresh func() Transform, o TransformOptions) (TransformPlan, error) {
 	o = o.withDefaults()
 	if o.MaxExamples == 0 {
 		o.MaxExamples = 3
 	}
 	p := planner{plan: TransformPlan{Types: []TypeChange{}, Examples: []Example{}}, types: map[string]*TypeChange{}, shown: map[string]int{}}
-	err := o.validate(from, to, make)
+	err := o.validate(from, to, fresh)
 	if err == nil {
-		p.maker, p.limits = newMaker(from, to, make, &o), to.Limits()
+		p.maker, p.limits = newMaker(from, to, fresh, &o), to.Limits()
 		err = p.run(ctx)
 	}
 	if err != nil {

@@ -108,8 +108,12 @@ func TestTwoVersionsOfALockAreCompared(t *testing.T) {
 		mode     schemalock.Compatibility
 		breaks   bool
 	}{
-		{1, 2, schemalock.Backward, true}, {1, 2, schemalock.Forward, false}, {1, 2, schemalock.Full, true},
-		{2, 1, schemalock.Backward, false}, {2, 1, schemalock.Forward, true}, {1, 1, schemalock.Full, false},
+		{1, 2, schemalock.Backward, true},
+		{1, 2, schemalock.Forward, false},
+		{1, 2, schemalock.Full, true},
+		{2, 1, schemalock.Backward, false},
+		{2, 1, schemalock.Forward, true},
+		{1, 1, schemalock.Full, false},
 	} {
 		changes, err := both.Compare("order.placed", c.from, c.to, c.mode)
 		if err != nil || strings.Contains(told(changes), "!") != c.breaks {
