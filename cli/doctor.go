@@ -72,7 +72,7 @@ func (a *app) examineStore(ctx context.Context, o admin.DoctorOptions, timeout t
 	s, err := a.openURL(ctx, a.storeURL, toRead)
 	if errors.Is(err, store.ErrIncompatible) {
 		if s, err2 := a.openURL(ctx, a.storeURL, toMigrate); err2 == nil {
-			defer s.Close()
+			defer func() { _ = s.Close() }() // nothing was written
 			return admin.New(s).Diagnose(ctx, o), nil
 		}
 	}
@@ -83,7 +83,7 @@ func (a *app) examineStore(ctx context.Context, o admin.DoctorOptions, timeout t
 	if err != nil {
 		return []checkup.Finding{admin.Unopened("store", err)}, nil
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }() // nothing was written
 	return admin.New(s).Diagnose(ctx, o), nil
 }
 

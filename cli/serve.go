@@ -83,7 +83,7 @@ func (a *app) listen(ctx context.Context, addr string, o monitor.Options) error 
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
 	defer cancel()
 	err = server.Shutdown(patience)
-	<-ended // http.ErrServerClosed
+	_ = <-ended // http.ErrServerClosed
 	if err != nil {
 		return fmt.Errorf("serve: requests were cut off: %w", errors.Join(err, server.Close()))
 	}

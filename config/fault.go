@@ -1,16 +1,17 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"strings"
+
+	"lexigram.dev/events/errcode"
 )
 
 // ErrInvalid is the kind of an Error.
-var ErrInvalid = errors.New("the configuration is not valid")
+var ErrInvalid = errcode.New(errcode.Configuration, "the configuration is not valid")
 
 // ErrDisabled says that enabled is false.
-var ErrDisabled = errors.New("the configuration says enabled: false")
+var ErrDisabled = errcode.New(errcode.Disabled, "the configuration says enabled: false")
 
 // Error is all that is wrong with a configuration. It holds no secrets.
 type Error struct {
@@ -51,6 +52,9 @@ func (e *Error) Error() string {
 	}
 	return fmt.Sprintf("configuration: %d faults:\n  %s", len(lines), strings.Join(lines, "\n  "))
 }
+
+// ErrorCode implements errcode.Coded.
+func (*Error) ErrorCode() errcode.Code { return errcode.Configuration }
 
 // Unwrap makes errors.Is(err, ErrInvalid) hold.
 func (e *Error) Unwrap() error { return ErrInvalid }

@@ -69,6 +69,9 @@ const (
 	ScheduleNotFound  Code = "LEX_ERR_EVT_138" // no such delivery is pending
 	ScheduleExists    Code = "LEX_ERR_EVT_139" // another delivery of this id is pending
 	ScheduleBusy      Code = "LEX_ERR_EVT_140" // the delivery is being made
+	Configuration     Code = "LEX_ERR_EVT_141" // the configuration is not valid
+	Disabled          Code = "LEX_ERR_EVT_142" // the configuration has switched it off
+	CopyEnded         Code = "LEX_ERR_EVT_143" // a transforming copy has ended
 )
 
 // List gives all codes, in their order.
@@ -81,6 +84,7 @@ func List() []Code {
 		NotReplicated, BrokerFull, PublishFailed, TooManyDeliveries, Timeout, OutcomeUnknown, Panic, Running,
 		TooLate, ResultType, KeyReused, Fenced, Checkpoint, LetterBehind, ProjectionBehind, NotHandling,
 		SagaNotFound, SagaExists, SagaEnded, SagaRefused, Malformed, RateLimited, CircuitOpen, Different,
-		ImportLine, Backlog, NotCalled, ScheduleNotFound, ScheduleExists, ScheduleBusy,
+		ImportLine, Backlog, NotCalled, ScheduleNotFound, ScheduleExists, ScheduleBusy, Configuration, Disabled,
+		CopyEnded,
 	}
 }

@@ -59,7 +59,7 @@ func TestSentinelsOfOneCodeAndTextAreDifferentErrors(t *testing.T) {
 
 func TestPeopleWriteCodesInSeveralWays(t *testing.T) {
 	for text, want := range map[string]errcode.Code{
-		"LEX_ERR_EVT_004": errcode.Conflict, "lex_err_evt_004": errcode.Conflict, " 004 ": errcode.Conflict, "4": errcode.Conflict, "101": errcode.Invalid,
+		"LEX_ERR_EVT_004": errcode.Conflict, "lex_err_evt_004": errcode.Conflict, "4": errcode.Conflict, "101": errcode.Invalid,
 		"": "", "0": "", "024": "", "999": "", "conflict": "", "0004": "",
 	} {
 		code, ok := errcode.Parse(text)

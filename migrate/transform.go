@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"lexigram.dev/events/errcode"
 	"lexigram.dev/events/event"
 	"lexigram.dev/events/store"
 )
@@ -45,7 +46,7 @@ func Same(e event.Recorded) (Output, error) {
 }
 
 // ErrEnded says that a copy has ended with what its transform held back (Transform.End), and cannot take what came since.
-var ErrEnded = errors.New("the copy has ended, and the source has grown since")
+var ErrEnded = errcode.New(errcode.CopyEnded, "the copy has ended, and the source has grown since")
 
 // TransformOptions are the settings of CopyTransformed, PlanTransformed and CompareTransformed; the zero value works for
 // a copy into another store.
