@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -20,7 +21,7 @@ type crowd struct {
 	task    task
 	running []*exec.Cmd
 
-	kills, freezes int
+	kills, freezes atomic.Int64
 }
 
 func (c *crowd) start(i int) error {
@@ -72,7 +73,7 @@ func (c *crowd) kill(i int) error {
 	if cmd.ProcessState.ExitCode() != -1 {
 		return fmt.Errorf("it has ended by itself: %v", cmd.ProcessState)
 	}
-	c.kills++
+	c.kills.Add(1)
 	return nil
 }
 
@@ -81,7 +82,7 @@ func (c *crowd) freeze(ctx context.Context, i int) error {
 	if err := c.running[i].Process.Signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
-	c.freezes++
+	c.freezes.Add(1)
 	wait(ctx, lease+lease/2)
 	return c.running[i].Process.Signal(syscall.SIGCONT)
 }

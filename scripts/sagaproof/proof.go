@@ -61,10 +61,10 @@ func (p *proof) run(ctx context.Context) (s summary, err error) {
 		return s, err
 	}
 	defer func() {
-		if err == nil {
-			err = os.RemoveAll(folder)
+		if err == nil || p.out == nil {
+			err = errors.Join(err, os.RemoveAll(folder))
 		} else {
-			fmt.Fprintln(os.Stderr, "sagaproof: what is left is in", folder)
+			p.say("left:         what the workers have said, and the ledger, are in %s", folder)
 		}
 	}()
 	if p.store == "" {
@@ -138,7 +138,7 @@ func (p *proof) fire(ctx context.Context, log *store.Store, c *crowd, s *summary
 		return p.settle(ctx, log, c, p.instances, time.Now())
 	})
 	running.Wait()
-	s.Took, s.Kills, s.Freezes = time.Since(began), c.kills, c.freezes
+	s.Took, s.Kills, s.Freezes = time.Since(began), int(c.kills.Load()), int(c.freezes.Load())
 	return errors.Join(faults...)
 }
 
@@ -190,7 +190,7 @@ func (p *proof) settle(ctx context.Context, log *store.Store, c *crowd, want int
 		if ctx.Err() == nil && (time.Since(told) > 2*time.Second || done >= want) {
 			told = time.Now()
 			p.say("progress:     %3.0f s: %d of %d started; %d completed, %d compensated, %d failed; %d kills, %d freezes", time.Since(began).Seconds(),
-				p.started.Load(), p.instances, statuses[saga.StatusCompleted], statuses[saga.StatusCompensated], statuses[saga.StatusCompensationFailed], c.kills, c.freezes)
+				p.started.Load(), p.instances, statuses[saga.StatusCompleted], statuses[saga.StatusCompensated], statuses[saga.StatusCompensationFailed], c.kills.Load(), c.freezes.Load())
 		}
 		if done >= want {
 			return nil

@@ -15,7 +15,7 @@ import (
 // steps are those of the saga, in order.
 var steps = []string{"reserve", "charge", "ship", "notify", "confirm"}
 
-// Tally counts one kind of deed.
+// tally counts one kind of deed.
 type tally struct {
 	Done     int `json:"done"`      // as the histories say
 	Ledger   int `json:"ledger"`    // of these, as the ledger says
