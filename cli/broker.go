@@ -16,7 +16,13 @@ const brokerVariable = "LEX_EVENTS_BROKER"
 // withBroker opens the broker, lets do work with it and closes it.
 func (a *app) withBroker(ctx context.Context, do func(*broker.Broker) error) (err error) {
 	if a.brokerURL == "" {
-		return usagef("no broker: give --broker URL or set %s, for example: --broker nats://127.0.0.1:4222", brokerVariable)
+		var err error
+		if a.brokerURL, err = a.brokerOf(); err != nil {
+			return err
+		}
+	}
+	if a.brokerURL == "" {
+		return usagef("no broker: give --broker URL or set %s, or --config FILE, for example: --broker nats://127.0.0.1:4222", brokerVariable)
 	}
 	if !a.knowsBroker() {
 		_, err := broker.OpenURL(ctx, a.brokerURL, a.Brokers)

@@ -85,6 +85,8 @@ type app struct {
 	storeURL  string
 	brokerURL string
 	json      bool
+
+	configFile string // "": application.yaml, if it is here
 }
 
 func (a *app) root() *cobra.Command {
@@ -92,7 +94,8 @@ func (a *app) root() *cobra.Command {
 		Use:   "lexevents",
 		Short: "Look into, fill, check and measure stores of events",
 		Long: "lexevents works on a store of events that a URL names: memory:, sqlite:path/to/events.db or\n" +
-			"postgres://user:password@host/database. Give it as --store or in " + storeVariable + ".\n" +
+			"postgres://user:password@host/database. Give it as --store or in " + storeVariable + ",\n" +
+			"or in a configuration file: --config, or application.yaml here.\n" +
 			"Brokers are named by --broker or " + brokerVariable + "; lexevents brokers lists them.\n\n" +
 			"It prints tables for people; with --json one JSON object per line. It exits with 0, with 1 when it\n" +
 			"failed, and with 2 when the command line is wrong.",
@@ -101,10 +104,12 @@ func (a *app) root() *cobra.Command {
 	}
 	root.PersistentFlags().StringVar(&a.storeURL, "store", os.Getenv(storeVariable), "URL of the store")
 	root.PersistentFlags().Lookup("store").DefValue = "$" + storeVariable
+	root.PersistentFlags().StringVar(&a.configFile, "config", os.Getenv(configVariable), "configuration file that names store and broker where no URL is given (default application.yaml)")
+	root.PersistentFlags().Lookup("config").DefValue = "$" + configVariable
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, one object per line")
 	root.AddCommand(
 		a.info(), a.streams(), a.read(), a.tail(), a.append(), a.imports(), a.export(), a.copy(), a.compare(), a.verify(), a.migrate(), a.bench(),
-		a.subscriptions(), a.projections(), a.deadLetters(), a.sagas(), a.schedule(), a.outbox(), a.brokers(), a.schema(),
+		a.subscriptions(), a.projections(), a.deadLetters(), a.sagas(), a.schedule(), a.outbox(), a.brokers(), a.schema(), a.config(),
 	)
 	root.AddCommand(a.doctor(), a.serve(), a.explain(), a.man(root))
 	a.completeNames(root)

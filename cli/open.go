@@ -31,7 +31,13 @@ func (a *app) with(ctx context.Context, p purpose, do func(*admin.Admin) error) 
 
 func (a *app) open(ctx context.Context, p purpose) (*store.Store, error) {
 	if a.storeURL == "" {
-		return nil, usagef("no store: give --store URL or set %s, for example: --store sqlite:events.db", storeVariable)
+		var err error
+		if a.storeURL, err = a.storeOf(); err != nil {
+			return nil, err
+		}
+	}
+	if a.storeURL == "" {
+		return nil, usagef("no store: give --store URL or set %s, or --config FILE, for example: --store sqlite:events.db", storeVariable)
 	}
 	return a.openURL(ctx, a.storeURL, p)
 }

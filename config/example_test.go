@@ -69,7 +69,7 @@ func Example() {
 	}
 	fmt.Println(app.Run(ctx), app.Close())
 	// Output:
-	// command config_test.Place: invalid: order: must be given
+	// command config_test.Place: invalid: order: is required
 	// mail about order 7 from /shop
 	// <nil> <nil>
 }
