@@ -83,7 +83,9 @@ func (a *app) listen(ctx context.Context, addr string, o monitor.Options) error 
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
 	defer cancel()
 	err = server.Shutdown(patience)
-	_ = <-ended // http.ErrServerClosed
+	if failure := <-ended; !errors.Is(failure, http.ErrServerClosed) {
+		err = errors.Join(failure, err)
+	}
 	if err != nil {
 		return fmt.Errorf("serve: requests were cut off: %w", errors.Join(err, server.Close()))
 	}
