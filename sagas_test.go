@@ -137,4 +137,3 @@ func ExampleEngine_AddSagas() {
 	// teapot for ada
 	// <nil>
 }
-

@@ -92,7 +92,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case verb == "load" && (load.orders < 1 || load.clients < 1):
 		fmt.Fprintln(stderr, "orders: --orders and --clients must be at least 1")
 		return 2
-	case verb == "fulfil" && (fulfil.orders < 1 || kinds[fulfil.suppliers] == nil || strings.HasPrefix(fulfil.store, "memory:")):
+	case verb == "fulfil" && (fulfil.orders < 1 || kinds()[fulfil.suppliers] == nil || strings.HasPrefix(fulfil.store, "memory:")):
 		fmt.Fprintf(stderr, "orders: --orders must be at least 1, --suppliers one of %s, and --store one that lasts\n", kindNames())
 		return 2
 	}

@@ -29,25 +29,27 @@ const (
 // moods say how a supplier takes the requests for a product, by attempt; the last one goes on.
 type moods map[string][]mood
 
-// suppliers of the three kinds: by supplier, what is not fine.
-var kinds = map[string]map[string]moods{
-	"steady": {},
-	"failing": {
-		"carrier":  {"teapot": {away, fine}, "kettle": {away}},
-		"payments": {"cup": {declines}},
-	},
-	"slow": {
-		"carrier":  {"teapot": {late, fine}},
-		"payments": {"cup": {late}},
-	},
+// kinds of suppliers: by supplier, what is not fine.
+func kinds() map[string]map[string]moods {
+	return map[string]map[string]moods{
+		"steady": {},
+		"failing": {
+			"carrier":  {"teapot": {away, fine}, "kettle": {away}},
+			"payments": {"cup": {declines}},
+		},
+		"slow": {
+			"carrier":  {"teapot": {late, fine}},
+			"payments": {"cup": {late}},
+		},
+	}
 }
 
-func kindNames() string { return strings.Join(slices.Sorted(maps.Keys(kinds)), ", ") }
+func kindNames() string { return strings.Join(slices.Sorted(maps.Keys(kinds())), ", ") }
 
 // newSuppliers gives suppliers of a kind; the books are the shop's own.
 func newSuppliers(kind string, bus *command.Bus) fulfilment.Suppliers {
 	one := func(name, reference string) fulfilment.Supplier {
-		return &supplier{name: name, reference: reference, moods: kinds[kind][name], done: map[event.ID]string{}, undone: map[event.ID]bool{}}
+		return &supplier{name: name, reference: reference, moods: kinds()[kind][name], done: map[event.ID]string{}, undone: map[event.ID]bool{}}
 	}
 	return fulfilment.Suppliers{
 		Warehouse: one("warehouse", "R"), Payments: one("payments", "P"), Carrier: one("carrier", "T"), Mail: one("mail", "M"), Books: books{bus},

@@ -48,11 +48,11 @@ func main() {
 	flag.DurationVar(&p.over, "over", 30*time.Second, "over how much time to start them")
 	flag.DurationVar(&p.patience, "patience", 5*time.Minute, "how long to wait for their ends afterwards")
 	flag.StringVar(&p.store, "store", "", "URL of an empty store (default: a SQLite file in a temporary folder)")
-	flag.StringVar(&p.sabotage, "break", "", "break something that the proof must find: "+strings.Join(sabotages, ", "))
+	flag.StringVar(&p.sabotage, "break", "", "break something that the proof must find: "+strings.Join(sabotages(), ", "))
 	flag.BoolVar(&asJSON, "json", false, "print a summary as JSON in place of the lines for people")
 	flag.Parse()
-	if flag.NArg() > 0 || p.instances < 1 || p.workers < 1 || p.over < 0 || p.sabotage != "" && !slices.Contains(sabotages, p.sabotage) {
-		fmt.Fprintln(os.Stderr, "sagaproof: need at least one instance and one worker; -break is one of", strings.Join(sabotages, ", "))
+	if flag.NArg() > 0 || p.instances < 1 || p.workers < 1 || p.over < 0 || p.sabotage != "" && !slices.Contains(sabotages(), p.sabotage) {
+		fmt.Fprintln(os.Stderr, "sagaproof: need at least one instance and one worker; -break is one of", strings.Join(sabotages(), ", "))
 		os.Exit(2)
 	}
 	if asJSON {

@@ -173,10 +173,12 @@ func (p *proof) begin(ctx context.Context, log *store.Store) error {
 		})
 	}
 	starters.Wait()
-	if ctx.Err() != nil {
-		return nil // who has ended it says why
+	select {
+	case <-ctx.Done(): // who has stopped it says why
+		return nil
+	default:
+		return errors.Join(faults...)
 	}
-	return errors.Join(faults...)
 }
 
 // settle waits until so many instances have come to an end, or to a failure, and tells how far it is.

@@ -28,10 +28,10 @@ func (p *proof) report(s *summary) {
 		}
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t\n", name, t.Done, t.Ledger, t.NotDone, t.Unknown, t.Happened, t.Doubled, none)
 	}
-	for _, step := range steps {
+	for _, step := range steps() {
 		row(step, s.Actions[step], false)
 	}
-	for _, step := range steps {
+	for _, step := range steps() {
 		if compensable(step) {
 			row("undo "+step, s.Compensations[step], true)
 		}

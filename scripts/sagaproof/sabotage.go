@@ -19,7 +19,7 @@ const (
 	breakUnknown      = "hide-unknown"      // a supplier whose answer is lost is said to have done nothing
 )
 
-var sabotages = []string{breakCompensation, breakFencing, breakKeys, breakUnknown}
+func sabotages() []string { return []string{breakCompensation, breakFencing, breakKeys, breakUnknown} }
 
 // unfenced is a backend for a worker who ignores the others: its leases and checkpoints are its own, and what it appends to
 // a saga is appended whoever else was there.

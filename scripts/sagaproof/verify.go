@@ -13,7 +13,7 @@ import (
 )
 
 // steps are those of the saga, in order.
-var steps = []string{"reserve", "charge", "ship", "notify", "confirm"}
+func steps() []string { return []string{"reserve", "charge", "ship", "notify", "confirm"} }
 
 // tally counts one kind of deed.
 type tally struct {
@@ -59,7 +59,7 @@ func (p *proof) verify(ctx context.Context, log *store.Store, l *ledger, s *summ
 		index[i.ID] = i
 	}
 	s.Statuses, s.Actions, s.Compensations = map[saga.Status]int{}, map[string]*tally{}, map[string]*tally{}
-	for _, step := range steps {
+	for _, step := range steps() {
 		s.Actions[step], s.Compensations[step] = &tally{}, &tally{}
 	}
 	if err := p.readAll(ctx, log, func(h *history, d *saga.Detail, err error) {
@@ -196,7 +196,7 @@ func (v *verifier) compensation(h *history, deed *deed, row *effect) {
 func (v *verifier) end(h *history, d *saga.Detail, actions map[string]*deed, undone map[*deed]*deed) {
 	switch d.Status {
 	case saga.StatusCompleted:
-		for _, step := range steps {
+		for _, step := range steps() {
 			if a := actions[step]; a == nil || !a.succeeded {
 				v.fault("instance %s: is completed without %s", h.id, step)
 			}
@@ -206,7 +206,7 @@ func (v *verifier) end(h *history, d *saga.Detail, actions map[string]*deed, und
 		}
 	case saga.StatusCompensated, saga.StatusCompensationFailed:
 		left := 0
-		for _, step := range steps {
+		for _, step := range steps() {
 			a := actions[step]
 			if a == nil || !compensable(step) || !a.succeeded && !a.unknown {
 				continue
