@@ -480,7 +480,7 @@ func busEffects() map[string]func(t *testing.T) {
 				for range 3 {
 					_, failed := query.Dispatch[int](t.Context(), w.Queries(), order{ID: "1"})
 					err = errors.Join(err, failed)
-					time.Sleep(5 * time.Second)
+					time.Sleep(5 * time.Second) //nolint:forbidigo // in a bubble
 				}
 				if err != nil || calls != 2 {
 					t.Errorf("%d calls, %v", calls, err)

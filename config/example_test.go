@@ -30,6 +30,7 @@ type Placed struct {
 // A command appends an event, and the outbox brings it to a handler of the event bus.
 func Example() {
 	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
 	cfg, err := config.Load(config.Source{Environ: []string{"LEX_EVENTS__NAME=shop", "LEX_EVENTS__OUTBOX__POLL_INTERVAL=100ms"}})
 	if err != nil {
 		fmt.Println(err)
