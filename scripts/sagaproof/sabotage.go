@@ -13,10 +13,10 @@ import (
 
 // What -break can break.
 const (
-	breakCompensation = "skip-compensation" // one compensation of ten does nothing, and says that it has
+	breakCompensation = "skip-compensation" // one compensation of three does nothing, and says that it has
 	breakFencing      = "ignore-fencing"    // a worker cares neither for others' leases nor for the version of a stream
 	breakKeys         = "new-keys"          // each attempt has a key of its own
-	breakUnknown      = "hide-unknown"      // a supplier whose answer is lost is said to have done nothing
+	breakUnknown      = "hide-unknown"      // a supplier whose answer is lost is said to have done nothing, and never to do it
 )
 
 func sabotages() []string { return []string{breakCompensation, breakFencing, breakKeys, breakUnknown} }

@@ -57,7 +57,7 @@ func TestTheProofFindsWhatIsBroken(t *testing.T) {
 		t.Run(sabotage, func(t *testing.T) {
 			t.Parallel()
 			p := small("", sabotage)
-			p.instances, p.patience = 400, 20*time.Second
+			p.instances = 200
 			s, err := p.run(t.Context())
 			if err == nil {
 				t.Fatalf("it found nothing: %+v", s)

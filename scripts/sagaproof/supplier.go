@@ -62,7 +62,7 @@ func (w wild) Do(ctx context.Context, o fulfilment.Order, key event.ID) (string,
 
 // Undo implements fulfilment.Supplier.
 func (w wild) Undo(ctx context.Context, o fulfilment.Order, done, key event.ID) error {
-	if w.sabotage == breakCompensation && rand.IntN(10) == 0 {
+	if w.sabotage == breakCompensation && rand.IntN(3) == 0 {
 		return nil
 	}
 	if w.stubborn && refusesToUndo(o.ID) {
@@ -84,7 +84,7 @@ func (w wild) work(ctx context.Context, do func() error) error {
 		if err := errors.Join(errLost, do()); w.sabotage != breakUnknown {
 			return saga.Unknown(err)
 		}
-		return errLost
+		return saga.Permanent(errLost)
 	case dice < 100:
 		if err := do(); err != nil {
 			return saga.Unknown(err)
