@@ -84,7 +84,8 @@ func (o *BenchBroker) withDefaults() {
 	}
 }
 
-// MeasureBroker measures a broker, with a nil baseline by itself. It leaves an empty topic behind, and an empty group.
+// MeasureBroker measures a broker, with a nil baseline by itself. It removes
+// its group where the broker can, and leaves an empty topic behind.
 func MeasureBroker(ctx context.Context, b *broker.Broker, baseline BrokerBaseline, o BenchBroker) (BrokerFigures, error) {
 	if err := o.Validate(); err != nil {
 		return BrokerFigures{}, err
@@ -92,7 +93,9 @@ func MeasureBroker(ctx context.Context, b *broker.Broker, baseline BrokerBaselin
 	o.withDefaults()
 	name := "lexevents-bench-" + event.NewID().String()[:13]
 	m := brokerBench{o: o, broker: b, baseline: baseline, group: broker.Group{Name: name, Topics: []string{name}}}
-	if err := m.measure(ctx); err != nil {
+	err := m.measure(ctx)
+	err = errors.Join(err, m.remove(ctx))
+	if err != nil {
 		return BrokerFigures{}, fmt.Errorf("bench broker: %w", err)
 	}
 	return m.figures(), nil
@@ -109,6 +112,16 @@ type brokerBench struct {
 	published, rawPublished, publishRatios []float64
 	consumed, rawConsumed, consumeRatios   []float64
 	took                                   []time.Duration
+}
+
+// remove removes the group, also when ctx has ended.
+func (m *brokerBench) remove(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := m.broker.RemoveGroup(ctx, m.group); !errors.Is(err, broker.ErrUnsupported) {
+		return err
+	}
+	return nil
 }
 
 func (m *brokerBench) measure(ctx context.Context) error {

@@ -46,6 +46,14 @@ type Diagnoser interface {
 	Diagnose(ctx context.Context) ([]checkup.Finding, error)
 }
 
+// Remover is a Backend that can forget groups.
+type Remover interface {
+	// RemoveGroup forgets a group, on these topics, and what it has not handled of them: one that nobody consumes any more
+	// may keep messages for ever. Members that run lose their streams, and declare it anew; or the broker refuses while
+	// there are any. Removing what is not there does nothing.
+	RemoveGroup(ctx context.Context, g Group) error
+}
+
 // Group is a consumer group: each message of its topics goes to one of its members.
 type Group struct {
 	Name   string // letters, digits, "-", "_" and "."

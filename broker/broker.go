@@ -132,6 +132,20 @@ func (b *Broker) Backlog(ctx context.Context, g Group) (backlog Backlog, err err
 	return backlog, nil
 }
 
+// RemoveGroup forgets a group, on these topics, and what it has not handled of them. Stop its consumers first. Brokers that
+// cannot give ErrUnsupported.
+func (b *Broker) RemoveGroup(ctx context.Context, g Group) (err error) {
+	if remover, ok := b.backend.(Remover); !ok {
+		err = ErrUnsupported
+	} else if err = b.CheckGroup(g); err == nil {
+		err = remover.RemoveGroup(ctx, g)
+	}
+	if err != nil {
+		return fmt.Errorf("remove group %s: %w", abbreviate(g.Name), err)
+	}
+	return nil
+}
+
 // CheckGroup reports why the group would be refused, without asking the broker: an ErrInvalid, ErrTooLarge or
 // ErrUnsupported.
 func (b *Broker) CheckGroup(g Group) error {

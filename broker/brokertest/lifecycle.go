@@ -17,6 +17,7 @@ func lifecycleClauses() []clause {
 		{rule: "refuses every call after it was closed, and may be closed again", prove: refusesAfterClose},
 		{rule: "ends those who publish and consume when it is closed while busy", prove: closesWhileBusy},
 		{rule: "does nothing for a context that has ended", prove: refusesEndedContexts},
+		{rule: "forgets a group that is removed, where it can, and gives it nothing older when it is declared again", prove: removesGroups},
 		{rule: "ends a wait for messages when its context ends", prove: endsWaits},
 		{rule: "keeps confirmed messages when the publisher's handle is closed", prove: outlivesPublisher},
 	}
@@ -33,6 +34,33 @@ func describes(t *testing.T, s *subject) {
 	if strings.Contains(d.Location, "password") || strings.Contains(d.Location, "@") {
 		t.Errorf("the location may hold a secret: %s", d.Location)
 	}
+}
+
+func removesGroups(t *testing.T, s *subject) {
+	g, other := s.group("g", "a"), s.group("h", "a")
+	if err := s.RemoveGroup(s.ctx, g); errors.Is(err, broker.ErrUnsupported) {
+		t.Skip("it cannot remove groups")
+	} else if err != nil {
+		t.Errorf("remove a group that there never was: %v", err)
+	}
+	for _, group := range []broker.Group{g, other} {
+		if err := s.Declare(s.ctx, group); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.mustPublish(t, s.msg("a", "k", 1))
+	if err := s.RemoveGroup(s.ctx, g); err != nil {
+		t.Fatal(err)
+	}
+	s.mustPublish(t, s.msg("a", "k", 2))
+	if err := s.Declare(s.ctx, g); err != nil {
+		t.Fatal(err)
+	}
+	s.mustPublish(t, s.msg("a", "k", 3))
+	if got := s.receive(t, s.stream(t, s.Broker, g, 10), 1); got[0].Message.ID != s.msg("a", "k", 3).ID {
+		t.Errorf("the group got message %s, which is older than it", got[0].Message.ID)
+	}
+	s.receive(t, s.stream(t, s.Broker, other, 10), 3) // the other group has them all
 }
 
 func refusesAfterClose(t *testing.T, s *subject) {

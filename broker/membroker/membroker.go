@@ -162,6 +162,30 @@ func (b *Broker) Backlog(ctx context.Context, g broker.Group) (broker.Backlog, e
 	return backlog, ctx.Err()
 }
 
+// RemoveGroup implements broker.Remover.
+func (b *Broker) RemoveGroup(ctx context.Context, g broker.Group) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return broker.ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for _, name := range g.Topics {
+		t := b.topics[name]
+		if t == nil || t.queues[g.Name] == nil {
+			continue
+		}
+		for s := range t.queues[g.Name].members {
+			s.leave(fmt.Errorf("%w: the group was removed", broker.ErrUnavailable))
+		}
+		delete(t.queues, g.Name)
+	}
+	b.space.send()
+	return nil
+}
+
 // Disconnect breaks every stream, as a lost connection to a server would: for tests of what happens then.
 func (b *Broker) Disconnect() {
 	b.mu.Lock()

@@ -79,7 +79,7 @@ func (b *Backend) RemoveGroup(ctx context.Context, g broker.Group) error {
 				return err
 			})
 			if err != nil {
-				return fmt.Errorf("remove group %s: topic %s: %w", g.Name, topic, err)
+				return fmt.Errorf("topic %s: %w", topic, err)
 			}
 		}
 	}

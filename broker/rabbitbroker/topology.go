@@ -128,6 +128,26 @@ func (b *Broker) declare(ch *amqp.Channel, g broker.Group) error {
 	return nil
 }
 
+// RemoveGroup implements broker.Remover. What the server has put into the group's dead-letter queue stays there; an empty
+// one goes.
+func (b *Broker) RemoveGroup(ctx context.Context, g broker.Group) error {
+	return b.withChannel(ctx, b.consuming, func(_ *connection, ch *amqp.Channel) error {
+		for _, topic := range g.Topics {
+			for slot := shared; slot < b.o.Partitions; slot++ {
+				if _, err := ch.QueueDelete(b.queueName(g.Name, topic, slot), false, false, false); err != nil {
+					return err
+				}
+			}
+		}
+		dlq := b.dlqName(g.Name)
+		q, err := ch.QueueDeclare(dlq, true, false, false, false, amqp.Table{"x-queue-type": "quorum"}) // asks, and is no error where it is missing
+		if err == nil && q.Messages == 0 {
+			_, err = ch.QueueDelete(dlq, false, false, false)
+		}
+		return err
+	})
+}
+
 // Backlog implements broker.Gauge. It counts what waits in the queues and what the streams of this Broker hold; what
 // members in other processes hold at the moment, at most their prefetch each, is not known to the server's protocol.
 func (b *Broker) Backlog(ctx context.Context, g broker.Group) (broker.Backlog, error) {

@@ -47,7 +47,7 @@ func (b *Backend) RemoveGroup(ctx context.Context, g broker.Group) error {
 	}
 	for _, topic := range g.Topics {
 		if _, err := b.run(ctx, b.scripts.remove, b.keysOf(topic), g.Name); err != nil {
-			return fmt.Errorf("remove group %s: topic %s: %w", g.Name, topic, err)
+			return fmt.Errorf("topic %s: %w", topic, err)
 		}
 	}
 	return nil
