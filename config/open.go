@@ -5,23 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"lexigram.dev/events"
 	"lexigram.dev/events/broker"
+	"lexigram.dev/events/broker/membroker"
 	"lexigram.dev/events/eventbus"
 	"lexigram.dev/events/middleware"
 	"lexigram.dev/events/observe"
 	"lexigram.dev/events/schema"
 	"lexigram.dev/events/store"
+	"lexigram.dev/events/store/memstore"
 )
 
 // Options are what a program brings that no file can say; the zero value works for the memory backends alone.
 type Options struct {
 	// Stores and Brokers are the drivers that the configuration can name: drivers.All() and drivers.Brokers(), or the few
-	// that the program needs. Default to none.
+	// that the program needs. Those for memory are always there. Default to these alone.
 	Stores  []store.Driver
 	Brokers []broker.Driver
 
@@ -62,11 +65,11 @@ func Open(ctx context.Context, c *Config, o Options) (*App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	storage, err := c.openStore(ctx, o.Stores)
+	storage, err := c.openStore(ctx, withMemory(o.Stores, memstore.Driver(), func(d store.Driver) []string { return d.Schemes }))
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	messages, err := c.openBroker(ctx, o.Brokers, logger)
+	messages, err := c.openBroker(ctx, withMemory(o.Brokers, membroker.Driver(), func(d broker.Driver) []string { return d.Schemes }), logger)
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", errors.Join(err, storage.Close()))
 	}
@@ -82,6 +85,14 @@ func Open(ctx context.Context, c *Config, o Options) (*App, error) {
 		return nil, fmt.Errorf("open: %w", errors.Join(err, engine.Close()))
 	}
 	return app, nil
+}
+
+// withMemory adds the driver for memory where none is given.
+func withMemory[D any](given []D, memory D, schemes func(D) []string) []D {
+	if slices.ContainsFunc(given, func(d D) bool { return slices.Contains(schemes(d), "memory") }) {
+		return given
+	}
+	return append(slices.Clone(given), memory)
 }
 
 // openStore opens the store.

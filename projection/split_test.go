@@ -34,8 +34,10 @@ func TestAProjectionGetsEventsUnderEachNameAndAllValuesThatOneIsReadAs(t *testin
 	projection.OnType(p, "order.basket", func(_ context.Context, r event.Recorded) error { note("raw", r); return nil })
 	projection.OnType(p, "order.noise", func(_ context.Context, r event.Recorded) error { note("raw", r); close(done); return nil })
 	for _, e := range []event.Pending{
-		{Type: "order.added", Data: []byte(`{}`)}, {Type: "order.basket", Data: []byte(`{"Cents":[1,2]}`)},
-		{Type: "order.basket", Data: []byte(`{}`)}, {Type: "order.noise", Data: []byte(`?`)},
+		{Type: "order.added", Data: []byte(`{}`)},
+		{Type: "order.basket", Data: []byte(`{"Cents":[1,2]}`)},
+		{Type: "order.basket", Data: []byte(`{}`)},
+		{Type: "order.noise", Data: []byte(`?`)},
 	} {
 		_, err := s.Append(t.Context(), "order-1", store.Any(), e)
 		must(t, err)

@@ -209,8 +209,10 @@ func TestWhatCannotBeStoredFails(t *testing.T) {
 				saga.Step[order]{Name: "b", Action: func(context.Context, *order) error {
 					return saga.Permanent(fmt.Errorf("%s", strings.Repeat("long ", 1<<20)))
 				}}),
-			define(t, "round", 1, saga.Step[order]{Name: "a", When: func(order) bool { return false }, Action: l.does("a"),
-				Next: []saga.Jump[order]{{To: "a", When: func(order) bool { return true }}}}),
+			define(t, "round", 1, saga.Step[order]{
+				Name: "a", When: func(order) bool { return false }, Action: l.does("a"),
+				Next: []saga.Jump[order]{{To: "a", When: func(order) bool { return true }}},
+			}),
 		)
 		run(t, set)
 		for name, want := range map[string]struct {

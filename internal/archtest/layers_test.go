@@ -26,11 +26,11 @@ var layers = [][]string{
 	{"outbox", "saga/sagatest"},        // sends what eventbus receives
 	{"outbox/pgxoutbox", "middleware"}, // lets the outbox use pgx; what stands around all handlers
 	{"middleware/fieldtags", "middleware/breaker", "middleware/ratelimit", "middleware/querycache", "schedule/cron", "observe/promobserve", "observe/otelobserve"}, // its leaves, each with a library
-	{"."},                           // L5, the Engine
-	{"admin", "config"},             // L6
-	{"drivers", "monitor"},          // L7
-	{"cli", "internal/everybroker"}, // L8; for tests
-	{"cmd/lexevents"},               // L9
+	{"."},                              // L5, the Engine
+	{"admin", "config"},                // L6
+	{"drivers", "monitor", "eventsfx"}, // L7
+	{"cli", "internal/everybroker"},    // L8; for tests
+	{"cmd/lexevents"},                  // L9
 	{"internal/acceptance", "examples/...", "scripts/crashtest", "scripts/feedtest", "scripts/bustest", "scripts/sagaproof"}, // users of it all, free in what they import
 }
 
@@ -59,7 +59,7 @@ var clients = map[string][]string{
 	"broker/natsbroker/natsbaseline":     {"github.com/nats-io/nats.go"},
 	"broker/natsbroker/embedded":         {"github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go", "github.com/nats-io/nuid"},
 	"internal/everystore":                {"go.mongodb.org/mongo-driver/v2", "github.com/redis/go-redis/v9"},
-	"cli":                                {"github.com/spf13/cobra", "github.com/schollz/progressbar/v3"},
+	"cli":                                {"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/goccy/go-yaml", "github.com/schollz/progressbar/v3"},
 	"outbox/pgxoutbox":                   {"github.com/jackc/pgx/v5"},
 	"middleware/fieldtags":               {"github.com/go-playground/validator/v10"},
 	"middleware/breaker":                 {"github.com/sony/gobreaker/v2"},
@@ -69,6 +69,7 @@ var clients = map[string][]string{
 	"monitor":                            {"github.com/prometheus/client_golang/prometheus"},
 	"observe/promobserve":                {"github.com/prometheus/client_golang/prometheus"},
 	"observe/otelobserve":                {"go.opentelemetry.io/otel"},
+	"eventsfx":                           {"go.uber.org/fx"},
 	"config":                             {"github.com/knadh/koanf", "github.com/goccy/go-yaml", "github.com/prometheus/client_golang/prometheus"},
 }
 
