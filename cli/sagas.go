@@ -41,6 +41,8 @@ func (a *app) listSagas() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use: "list", Short: "List instances, the oldest of each saga first", Args: cobra.NoArgs,
+		Long: "List instances, the oldest of each saga first.\n\nThe list is kept by the programs that run the sagas: where none runs, it stays as it was. " +
+			"What show says is always up to date.",
 		RunE: a.action(func(ctx context.Context, _ []string) error {
 			if err := notNegative("limit", f.Limit); err != nil {
 				return err
@@ -52,7 +54,7 @@ func (a *app) listSagas() *cobra.Command {
 				return show(a, ad.Sagas().List(ctx, f), "no sagas",
 					[]string{"SAGA", "ID", "VERSION", "STATUS", "STARTED", "CHANGED", "NEXT", "REASON"},
 					func(i saga.Instance) []any {
-						return []any{i.Saga, short(i.ID), i.Version, i.Status, moment(i.StartedAt), moment(i.ChangedAt), moment(i.Due), short(i.Error)}
+						return []any{i.Saga, short(i.ID), i.Version, i.Status, moment(i.StartedAt), moment(i.ChangedAt), next(&i), short(i.Error)}
 					})
 			})
 		}),
@@ -87,8 +89,18 @@ func (a *app) showSaga() *cobra.Command {
 func (a *app) drawSaga(d *saga.Detail) error {
 	rows := []any{
 		"saga", fmt.Sprintf("%s, version %d", d.Saga, d.Version), "id", printable(d.ID), "status", d.Status,
-		"started", moment(d.StartedAt), "next", moment(d.Due), "data", short(string(d.Data)),
 	}
+	if d.Correlation != "" {
+		rows = append(rows, "correlation", printable(d.Correlation))
+	}
+	rows = append(rows, "started", moment(d.StartedAt))
+	if d.Status.Ended() {
+		rows = append(rows, "ended", moment(d.ChangedAt))
+	}
+	if !d.Due.IsZero() {
+		rows = append(rows, "next", next(&d.Instance))
+	}
+	rows = append(rows, "data", printable(string(d.Data)))
 	if d.Error != "" {
 		rows = append(rows, "reason", short(d.Error))
 	}
@@ -110,6 +122,14 @@ func (a *app) drawSaga(d *saga.Detail) error {
 	return nil
 }
 
+// next tells when something happens to an instance by itself.
+func next(i *saga.Instance) string {
+	if i.Status.Ended() && !i.Due.IsZero() {
+		return "removed at " + clock(i.Due)
+	}
+	return moment(i.Due)
+}
+
 // timeline draws one moment.
 func timeline(m *saga.Moment, start time.Time, last bool) string {
 	mark, rail := "●", "├"
@@ -124,7 +144,7 @@ func timeline(m *saga.Moment, start time.Time, last bool) string {
 	if last {
 		rail = "└"
 	}
-	line := fmt.Sprintf("%10s %s─%s %s", "+"+cmp.Or(age(m.At.Sub(start)), "0s"), rail, mark, strings.ReplaceAll(m.What, "_", " "))
+	line := fmt.Sprintf("%10s %s─%s %s", "+"+since(m.At.Sub(start)), rail, mark, strings.ReplaceAll(m.What, "_", " "))
 	if m.Step != "" {
 		line += " " + printable(m.Step)
 	}
@@ -134,13 +154,29 @@ func timeline(m *saga.Moment, start time.Time, last bool) string {
 	if m.Attempt > 1 {
 		line += fmt.Sprintf(", attempt %d", m.Attempt)
 	}
-	if m.Error != "" {
+	switch rest, said := strings.CutPrefix(m.Error, m.What); {
+	case m.Error == "":
+	case said:
+		line += short(rest)
+	default:
 		line += ": " + short(m.Error)
 	}
 	if !m.RetryAt.IsZero() {
-		line += ", again at " + clock(m.RetryAt)
+		line += ", again in " + since(m.RetryAt.Sub(m.At))
 	}
 	return line
+}
+
+// since rounds a time to what matters: the longer it is, the less do its smaller parts.
+func since(d time.Duration) string {
+	switch {
+	case d < 10*time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < 24*time.Hour:
+		return d.Round(time.Second).String()
+	}
+	d = d.Round(time.Minute)
+	return fmt.Sprintf("%dd%dh%dm", d/(24*time.Hour), d%(24*time.Hour)/time.Hour, d%time.Hour/time.Minute)
 }
 
 func (a *app) steerSaga(use, text, done string, do func(c *saga.Control, ctx context.Context, name, id, by, reason string) error) *cobra.Command {

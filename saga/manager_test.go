@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,9 +41,11 @@ type payment struct {
 type shop struct {
 	registry *schema.Registry
 	bus      *command.Bus
-	sent     []string            // commands, by their first arrival
-	keys     map[event.ID]string // the effects
-	fail     func(string) error  // of a command
+	fail     func(string) error // of a command
+
+	mu   sync.Mutex
+	sent []string            // commands, by their first arrival
+	keys map[event.ID]string // the effects
 }
 
 func newShop(t testing.TB) *shop {
@@ -53,6 +56,8 @@ func newShop(t testing.TB) *shop {
 		if err := s.fail(what); err != nil {
 			return command.None{}, err
 		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		if _, known := s.keys[info.Key]; !known {
 			s.keys[info.Key] = what
 			s.sent = append(s.sent, what)
@@ -74,6 +79,13 @@ func newShop(t testing.TB) *shop {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// commands lists those that have taken effect, in order.
+func (s *shop) commands() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.sent, ", ")
 }
 
 // manager waits for the payment of an order, reminds twice, and then gives up.
@@ -131,14 +143,14 @@ func TestAProcessManagerReactsToEventsAndTimers(t *testing.T) {
 		s.happen(t, log, "order-2", placed{"2", 200})
 		s.happen(t, log, "order-1", paid{"1"})
 		time.Sleep(time.Hour) //nolint:forbidigo // in a bubble
-		if got := strings.Join(s.sent, ", "); got != "ship 1" {
+		if got := s.commands(); got != "ship 1" {
 			t.Errorf("sent: %s", got)
 		}
 		s.happen(t, log, "order-1", shipped{"1"})
 		settled(t, log, "payment", "1", saga.StatusCompleted)
 		s.happen(t, log, "order-1", paid{"1"}) // after the end
 		time.Sleep(80 * time.Hour)             //nolint:forbidigo // in a bubble
-		if got := strings.Join(s.sent, ", "); got != "ship 1, remind 2, remind 2, cancel 2" {
+		if got := s.commands(); got != "ship 1, remind 2, remind 2, cancel 2" {
 			t.Errorf("sent: %s", got)
 		}
 		if d := detail(t, log, "payment", "2"); d.Status != saga.StatusCompleted || string(d.Data) != `{"cents":200,"reminders":2}` {
@@ -172,7 +184,7 @@ func TestEventsThatComeTooEarlyOrAgainAreHandledOnce(t *testing.T) {
 		time.Sleep(5 * time.Second) //nolint:forbidigo // in a bubble
 		d := detail(t, log, "payment", "7")
 		// What was passed over before the start is, the second time, one that comes after it.
-		if got := strings.Join(s.sent, ", "); got != "ship 7" || len(d.History) > before+2 {
+		if got := s.commands(); got != "ship 7" || len(d.History) > before+2 {
 			t.Errorf("sent: %s; history: %s", got, story(d))
 		}
 	})
@@ -200,7 +212,7 @@ func TestACommandThatFailsForGoodIsVisibleAndGoesOnWhenRetried(t *testing.T) {
 		}
 		s.happen(t, log, "order-1", shipped{"1"})
 		settled(t, log, "payment", "1", saga.StatusCompleted)
-		if got := strings.Join(s.sent, ", "); got != "ship 1" {
+		if got := s.commands(); got != "ship 1" {
 			t.Errorf("sent: %s", got)
 		}
 	})
@@ -233,7 +245,7 @@ func TestAProcessManagerSurvivesACrashAtAnyWrite(t *testing.T) {
 				defer stop()
 				time.Sleep(20 * time.Second) //nolint:forbidigo // in a bubble
 				d := detail(t, log, "payment", "7")
-				if got := strings.Join(s.sent, ", "); got != "ship 7" || d.Status != saga.StatusWaiting {
+				if got := s.commands(); got != "ship 7" || d.Status != saga.StatusWaiting {
 					t.Errorf("write %d (done: %v): sent %q; %s: %s", n, last, got, d.Status, story(d))
 				}
 				if d := detail(t, log, "payment", "8"); story(d) != "started reacted:order.placed timer_set:unpaid" {
