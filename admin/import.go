@@ -54,7 +54,8 @@ func (a *Admin) Import(ctx context.Context, r io.Reader, o Import) (Imported, er
 	in := importer{store: a.store, limits: a.store.Limits(), progress: o.Progress}
 	scanner := bufio.NewScanner(r)
 	scanner.Buffer(make([]byte, 64<<10), maxLineBytes)
-	for number := int64(1); scanner.Scan(); number++ {
+	number := int64(1)
+	for ; scanner.Scan(); number++ {
 		if err := ctx.Err(); err != nil {
 			return in.done, err
 		}
@@ -73,7 +74,7 @@ func (a *Admin) Import(ctx context.Context, r io.Reader, o Import) (Imported, er
 	}
 	switch err := scanner.Err(); {
 	case errors.Is(err, bufio.ErrTooLong):
-		return in.stop(ctx, fmt.Errorf("a line is longer than %d MiB", maxLineBytes>>20))
+		return in.stop(ctx, &LineError{Line: number, Err: fmt.Errorf("is longer than %d MiB", maxLineBytes>>20)})
 	case err != nil:
 		return in.stop(ctx, fmt.Errorf("read: %w", err))
 	}
