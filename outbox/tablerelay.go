@@ -91,6 +91,7 @@ func (o TableOptions) withDefaults(name string) TableOptions {
 	o.Retry.Attempts = cmp.Or(o.Retry.Attempts, 8)
 	o.Retry.Initial = cmp.Or(o.Retry.Initial, time.Second)
 	o.Retry.Max = cmp.Or(o.Retry.Max, max(time.Minute, o.Retry.Initial))
+	o.Retry = o.Retry.WithDefaults()
 	o.Retention = cmp.Or(o.Retention, 24*time.Hour)
 	o.BacklogAge = cmp.Or(o.BacklogAge, 5*time.Minute)
 	o.Grace = cmp.Or(o.Grace, 10*time.Second)

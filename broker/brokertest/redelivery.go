@@ -130,7 +130,7 @@ func redeliversLater(t *testing.T, s *subject) {
 		waited atomic.Int64
 	)
 	s.join(t, s.Broker, g, func(_ context.Context, d broker.Delivery) error {
-		got.add(d)
+		defer got.add(d) // last, since the test looks at the others once it is there
 		if string(d.Body) != "0" {
 			return nil
 		}
