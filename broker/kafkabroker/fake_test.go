@@ -2,14 +2,10 @@ package kafkabroker
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"strings"
 	"sync"
@@ -22,6 +18,7 @@ import (
 
 	"lexigram.dev/events/broker"
 	"lexigram.dev/events/internal/netfault"
+	"lexigram.dev/events/internal/testserver"
 )
 
 // These tests run on kfake, which fails as it is told to. What they prove holds for the driver, not for Kafka.
@@ -155,21 +152,13 @@ func TestOversizeMessagesAreRefusedBeforeTheyAreSent(t *testing.T) {
 }
 
 func TestConnectionsAreEncryptedAndCertificatesChecked(t *testing.T) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	must(t, err)
-	parsed, err := x509.ParseCertificate(der)
-	must(t, err)
-	_, o := fake(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})) //nolint:gosec // of a test
-	pool := x509.NewCertPool()
-	pool.AddCert(parsed)
-	o.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	authority := testserver.NewAuthority(t)
+	_, o := fake(t, kfake.TLS(authority.Server()))
+	o.TLS = &tls.Config{RootCAs: authority.Pool(), MinVersion: tls.VersionTLS12}
 	if errs := open(t, o).Publish(t.Context(), messages(1)); errs != nil {
 		t.Error(errs)
 	}
-	o.TLS = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
+	o.TLS = &tls.Config{RootCAs: testserver.NewAuthority(t).Pool(), MinVersion: tls.VersionTLS12}
 	if _, err := Open(t.Context(), o); !errors.Is(err, broker.ErrRefused) {
 		t.Errorf("got %v for an unknown certificate, want ErrRefused", err)
 	}

@@ -2,6 +2,7 @@ package natsbroker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -74,8 +75,15 @@ func kindOf(err error) error {
 	if errors.As(err, &answer) {
 		return kindOfAnswer(answer)
 	}
-	var netErr net.Error
+	var (
+		netErr  net.Error
+		proof   *tls.CertificateVerificationError
+		hangsUp tls.AlertError
+		record  tls.RecordHeaderError
+	)
 	switch {
+	case errors.As(err, &proof), errors.As(err, &hangsUp), errors.As(err, &record):
+		return broker.ErrRefused
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrPermissionViolation), errors.Is(err, nats.ErrAuthExpired),
 		errors.Is(err, nats.ErrAuthRevoked), errors.Is(err, nats.ErrAccountAuthExpired), errors.Is(err, nats.ErrNkeysNotSupported),
 		errors.Is(err, nats.ErrHeadersNotSupported), errors.Is(err, nats.ErrSecureConnRequired), errors.Is(err, nats.ErrSecureConnWanted):

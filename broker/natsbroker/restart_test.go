@@ -23,12 +23,17 @@ import (
 	natsserver "github.com/nats-io/nats-server/v2/server"
 )
 
-// serve runs a server with a login and permissions.
+// serve runs a server with logins and permissions, and gives its address.
 func serve(t *testing.T, users ...*natsserver.User) string {
 	t.Helper()
-	s, err := natsserver.NewServer(&natsserver.Options{
-		Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true, Users: users,
-	})
+	return serveWith(t, &natsserver.Options{Users: users})
+}
+
+// serveWith runs a server with some settings, and gives its address.
+func serveWith(t *testing.T, o *natsserver.Options) string {
+	t.Helper()
+	o.Host, o.Port, o.JetStream, o.StoreDir, o.NoSigs, o.NoLog = "127.0.0.1", natsserver.RANDOM_PORT, true, t.TempDir(), true, true
+	s, err := natsserver.NewServer(o)
 	must(t, err)
 	s.Start()
 	t.Cleanup(func() {

@@ -3,7 +3,6 @@ package rabbitbroker
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -58,15 +57,13 @@ func classify(err error) error {
 		return &kindError{kind: said2kind(said), err: explain(said)}
 	}
 	var (
-		authority x509.UnknownAuthorityError
-		hostname  x509.HostnameError
-		invalid   x509.CertificateInvalidError
-		record    tls.RecordHeaderError
-		alert     tls.AlertError
-		network   net.Error
+		proof   *tls.CertificateVerificationError
+		record  tls.RecordHeaderError
+		alert   tls.AlertError
+		network net.Error
 	)
 	switch {
-	case errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid), errors.As(err, &record), errors.As(err, &alert):
+	case errors.As(err, &proof), errors.As(err, &record), errors.As(err, &alert):
 		return &kindError{kind: broker.ErrRefused, err: err}
 	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
 		return &kindError{kind: broker.ErrUnavailable, err: err}

@@ -2,9 +2,12 @@ package rabbitbroker
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 
@@ -89,5 +92,28 @@ func parseURL(brokerURL string, o *Options) (string, amqp.URI, error) {
 	if err != nil {
 		return fail("cannot be used: a setting is not valid")
 	}
+	if fault := certificates(parsed); fault != "" {
+		return fail(fault)
+	}
 	return u.String(), parsed, nil
+}
+
+// certificates tells what is wrong with the files that the URL names; "": nothing. The client itself would look at them only
+// when it has reached the server, and takes a file without a certificate for one that trusts nobody.
+func certificates(u amqp.URI) string {
+	if u.CACertFile != "" {
+		text, err := os.ReadFile(u.CACertFile)
+		if err != nil || !x509.NewCertPool().AppendCertsFromPEM(text) {
+			return "names a cacertfile that cannot be read, or holds no certificate"
+		}
+	}
+	if (u.CertFile == "") != (u.KeyFile == "") {
+		return "has one of certfile and keyfile: both are needed"
+	}
+	if u.CertFile != "" {
+		if _, err := tls.LoadX509KeyPair(u.CertFile, u.KeyFile); err != nil {
+			return "names a certfile and a keyfile that cannot be read, or do not belong together"
+		}
+	}
+	return ""
 }
