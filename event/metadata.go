@@ -48,6 +48,9 @@ func (m Metadata) Or(fallback Metadata) Metadata {
 
 // Validate reports the first field that holds text which cannot be stored as it is.
 func (m Metadata) Validate() error {
+	if m.empty() {
+		return nil
+	}
 	for _, f := range m.fields() {
 		if f.value == "" {
 			continue
@@ -67,6 +70,10 @@ func (m Metadata) Validate() error {
 	return nil
 }
 
+func (m *Metadata) empty() bool {
+	return len(m.CorrelationID)+len(m.CausationID)+len(m.Actor)+len(m.Tenant)+len(m.TraceParent)+len(m.TraceState)+len(m.Custom) == 0
+}
+
 type metadataField struct{ name, value string }
 
 // fields lists the plain fields in the order in which they are stored.
@@ -84,6 +91,9 @@ func (m *Metadata) fields() [6]metadataField {
 // AppendJSON appends the JSON object that a store keeps: fields in a fixed order, empty ones left out, custom keys
 // sorted. The same metadata always gives the same bytes.
 func (m *Metadata) AppendJSON(b []byte) []byte {
+	if m.empty() {
+		return append(b, "{}"...)
+	}
 	b = append(b, '{')
 	first := true
 	name := func(s string) {

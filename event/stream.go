@@ -58,6 +58,16 @@ func ValidateName(name string) error {
 	if name == "" {
 		return errors.New("must not be empty")
 	}
+	for i := range len(name) {
+		if c := name[i]; c < 0x20 || c >= 0x7f {
+			return validateRunes(name)
+		}
+	}
+	return nil
+}
+
+// validateRunes is ValidateName for what is not plain ASCII.
+func validateRunes(name string) error {
 	for i, r := range name {
 		if r == utf8.RuneError {
 			if _, size := utf8.DecodeRuneInString(name[i:]); size == 1 {

@@ -18,31 +18,34 @@ import (
 // ErrUnavailable, ErrReadOnly, ErrFull, ErrClosed, or the context's. After ErrUnavailable or a context's error the
 // events may have been stored; appending them again, with the same ids, is safe and tells.
 func (s *Store) Append(ctx context.Context, stream event.StreamID, expected Expected, events ...event.Pending) (Result, error) {
-	return s.Commit(ctx, Commit{Appends: []Append{{Stream: stream, Expected: expected, Events: events}}})
+	return s.observed(ctx, []Append{{Stream: stream, Expected: expected, Events: events}}, nil)
 }
 
 // AppendIf appends events to one stream if the condition holds, whatever version the stream has.
 func (s *Store) AppendIf(ctx context.Context, stream event.StreamID, condition Condition, events ...event.Pending) (Result, error) {
-	return s.Commit(ctx, Commit{
-		Appends:   []Append{{Stream: stream, Expected: Any(), Events: events}},
-		Condition: &condition,
-	})
+	return s.observed(ctx, []Append{{Stream: stream, Expected: Any(), Events: events}}, &condition)
 }
 
 // Commit appends to one or several streams, whole or not at all. See Append.
 func (s *Store) Commit(ctx context.Context, c Commit) (Result, error) {
+	return s.observed(ctx, c.Appends, c.Condition)
+}
+
+// observed makes a commit and calls the hooks. The parts of a commit come apart, and prepared stays apart from them, so
+// that the compiler sees that the caller's list of appends may lie on the stack.
+func (s *Store) observed(ctx context.Context, appends []Append, condition *Condition) (Result, error) {
 	watched := s.hooks.WatchesAppends()
 	var start time.Time
 	if watched {
 		start = s.now()
 	}
-	res, err := s.commit(ctx, c)
+	res, err := s.commit(ctx, appends, condition)
 	if err != nil {
-		err = fmt.Errorf("append %s: %w", c.name(), err)
+		err = fmt.Errorf("append %s: %w", nameOf(appends), err)
 	}
 	if watched {
-		a := observe.Append{Streams: len(c.Appends), Duplicate: res.Duplicate, Took: s.now().Sub(start), Err: err}
-		for i, part := range c.Appends {
+		a := observe.Append{Streams: len(appends), Duplicate: res.Duplicate, Took: s.now().Sub(start), Err: err}
+		for i, part := range appends {
 			if i == 0 {
 				a.Stream = string(part.Stream)
 			}
@@ -53,50 +56,62 @@ func (s *Store) Commit(ctx context.Context, c Commit) (Result, error) {
 	return res, err
 }
 
-func (s *Store) commit(ctx context.Context, c Commit) (Result, error) {
-	prepared, err := s.prepare(c)
+func (s *Store) commit(ctx context.Context, appends []Append, condition *Condition) (Result, error) {
+	total, err := s.check(appends, condition)
 	if err != nil {
 		return Result{}, err
 	}
+	hooks := s.inline.Load()
+	again := s.copier && hooks == nil && total <= pooledEvents
+	m := s.memory(again, len(appends), total)
+	res, err := s.fillAndStore(ctx, appends, condition, m, hooks)
+	if again {
+		s.release(m)
+	}
+	return res, err
+}
+
+func (s *Store) fillAndStore(ctx context.Context, appends []Append, condition *Condition, m *memory, hooks *[]Inline) (Result, error) {
+	prepared, err := s.fill(appends, m)
+	if err != nil {
+		return Result{}, err
+	}
+	prepared.Condition = condition
 	if err := ctx.Err(); err != nil {
 		return Result{}, err
 	}
-	if hooks := s.inline.Load(); hooks != nil {
+	if hooks != nil {
 		return s.commitInline(ctx, prepared, *hooks)
 	}
 	return s.backend.Append(ctx, prepared)
 }
 
-// prepare checks a commit and gives a copy of it with all defaults filled in.
-func (s *Store) prepare(c Commit) (Commit, error) {
-	if len(c.Appends) == 0 {
-		return Commit{}, invalid("the commit appends to no stream")
+// check checks all but the events themselves, and counts those.
+func (s *Store) check(appends []Append, condition *Condition) (total int, err error) {
+	if len(appends) == 0 {
+		return 0, invalid("the commit appends to no stream")
 	}
-	total := 0
-	for i := range c.Appends {
-		if err := s.limits.checkStream(c.Appends[i].Stream); err != nil {
-			return Commit{}, err
+	for i := range appends {
+		if err := s.limits.checkStream(appends[i].Stream); err != nil {
+			return 0, err
 		}
 		for j := range i {
-			if c.Appends[j].Stream == c.Appends[i].Stream {
-				return Commit{}, invalid("stream %s: appears twice in one commit", c.Appends[i].Stream)
+			if appends[j].Stream == appends[i].Stream {
+				return 0, invalid("stream %s: appears twice in one commit", appends[i].Stream)
 			}
 		}
-		if err := c.Appends[i].Expected.validate(); err != nil {
-			return Commit{}, err
+		if err := appends[i].Expected.validate(); err != nil {
+			return 0, err
 		}
-		if len(c.Appends[i].Events) == 0 {
-			return Commit{}, invalid("stream %s: no events to append", c.Appends[i].Stream)
+		if len(appends[i].Events) == 0 {
+			return 0, invalid("stream %s: no events to append", appends[i].Stream)
 		}
-		total += len(c.Appends[i].Events)
+		total += len(appends[i].Events)
 	}
 	if total > s.limits.MaxCommitEvents {
-		return Commit{}, tooLarge("number of events in one commit", total, s.limits.MaxCommitEvents)
+		return 0, tooLarge("number of events in one commit", total, s.limits.MaxCommitEvents)
 	}
-	if err := s.checkCondition(c.Condition); err != nil {
-		return Commit{}, err
-	}
-	return s.fill(c, total)
+	return total, s.checkCondition(condition)
 }
 
 func (s *Store) checkCondition(c *Condition) error {
@@ -112,28 +127,19 @@ func (s *Store) checkCondition(c *Condition) error {
 	return s.limits.checkQuery(c.Query)
 }
 
-func (s *Store) fill(c Commit, total int) (Commit, error) {
+// fill gives a copy of the commit, in m, with all defaults filled in, and checks its events.
+func (s *Store) fill(appends []Append, m *memory) (Commit, error) {
 	var (
-		events  []event.Pending
-		appends []Append
-		clock   = s.now()
-		now     = clock.UTC().Truncate(time.Microsecond)
-		atMost  int // bytes
+		clock  = s.now()
+		now    = time.UnixMicro(clock.UnixMicro()).UTC()
+		atMost int // bytes
 	)
-	if total == 1 { // most commits are one event, and make do with one allocation
-		var one struct {
-			events  [1]event.Pending
-			appends [1]Append
-		}
-		events, appends = one.events[:0], one.appends[:]
-	} else {
-		events, appends = make([]event.Pending, 0, total), make([]Append, len(c.Appends))
-	}
-	for i, part := range c.Appends {
-		first := len(events)
+	for i := range appends {
+		part := &appends[i]
+		first := len(m.events)
 		for j := range part.Events {
-			events = append(events, part.Events[j])
-			e := &events[len(events)-1]
+			m.events = append(m.events, part.Events[j])
+			e := &m.events[len(m.events)-1]
 			if e.ID.IsZero() {
 				e.ID = s.newID(clock)
 			}
@@ -144,17 +150,21 @@ func (s *Store) fill(c Commit, total int) (Commit, error) {
 			}
 			atMost += size
 		}
-		appends[i] = Append{Stream: part.Stream, Expected: part.Expected, Events: events[first:len(events):len(events)]}
+		m.appends = append(m.appends, Append{Stream: part.Stream, Expected: part.Expected, Events: m.events[first:len(m.events):len(m.events)]})
 	}
 	if atMost > s.limits.MaxCommitBytes {
-		if err := s.limits.checkSize(events); err != nil {
+		if err := s.limits.checkSize(m.events); err != nil {
 			return Commit{}, err
 		}
 	}
-	if err := checkIDs(events); err != nil {
+	if err := checkIDs(m.events); err != nil {
 		return Commit{}, err
 	}
-	return Commit{Appends: appends, Condition: c.Condition}, nil
+	c := Commit{Appends: m.appends}
+	if s.systemClock {
+		c.clock = clock
+	}
+	return c, nil
 }
 
 func fillEvent(e *event.Pending, now time.Time) {
@@ -196,15 +206,15 @@ func ascending(events []event.Pending) bool {
 	return true
 }
 
-// name says in an error which streams a commit goes to.
-func (c Commit) name() string {
-	switch len(c.Appends) {
+// nameOf says in an error which streams a commit goes to.
+func nameOf(appends []Append) string {
+	switch len(appends) {
 	case 0:
 		return "to no stream"
 	case 1:
-		return "stream " + abbreviate(string(c.Appends[0].Stream))
+		return "stream " + abbreviate(string(appends[0].Stream))
 	default:
-		return fmt.Sprintf("stream %s and %d more", abbreviate(string(c.Appends[0].Stream)), len(c.Appends)-1)
+		return fmt.Sprintf("stream %s and %d more", abbreviate(string(appends[0].Stream)), len(appends)-1)
 	}
 }
 

@@ -47,7 +47,13 @@ type Log interface {
 type Commit struct {
 	Appends   []Append
 	Condition *Condition // nil: none
+
+	clock time.Time
 }
+
+// Clock gives the time that the Store has just read from the system clock, so that a backend whose own clock is that one
+// need not read it again. It is zero where nobody has, or where the Store keeps another clock.
+func (c *Commit) Clock() time.Time { return c.clock }
 
 // Append is the part of a commit that goes to one stream. Positions follow the order of the appends in the commit and
 // of the events in an append.

@@ -27,6 +27,13 @@ type Transactor interface {
 	Transact(ctx context.Context, fn func(ctx context.Context) error) error
 }
 
+// Copier is a backend that has done with a commit when its Append returns, whatever it returns: it keeps copies only. The
+// Store uses the memory of such commits again.
+type Copier interface {
+	// CopiesCommits does nothing: to have it is the promise.
+	CopiesCommits()
+}
+
 // Truncator is a backend that can remove old events.
 type Truncator interface {
 	// Truncate removes the events of the stream whose version is lower than before. The stream keeps its version, and

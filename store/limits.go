@@ -42,7 +42,7 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-func (l Limits) checkStream(s event.StreamID) error {
+func (l *Limits) checkStream(s event.StreamID) error {
 	if len(s) > l.MaxStreamBytes {
 		return tooLarge(fmt.Sprintf("length of stream name %q… in bytes", s[:32]), len(s), l.MaxStreamBytes)
 	}
@@ -55,7 +55,7 @@ func (l Limits) checkStream(s event.StreamID) error {
 	return nil
 }
 
-func (l Limits) checkType(t string) error {
+func (l *Limits) checkType(t string) error {
 	if len(t) > l.MaxTypeBytes {
 		return tooLarge(fmt.Sprintf("length of event type %q… in bytes", t[:32]), len(t), l.MaxTypeBytes)
 	}
@@ -69,7 +69,7 @@ func (l Limits) checkType(t string) error {
 }
 
 // checkEvent checks an event whose defaults are filled in, and returns a bound of the bytes it counts for.
-func (l Limits) checkEvent(e *event.Pending) (atMost int, err error) {
+func (l *Limits) checkEvent(e *event.Pending) (atMost int, err error) {
 	if err := l.checkType(e.Type); err != nil {
 		return 0, err
 	}
@@ -87,7 +87,7 @@ func (l Limits) checkEvent(e *event.Pending) (atMost int, err error) {
 }
 
 // checkSize checks the size of a commit.
-func (l Limits) checkSize(events []event.Pending) error {
+func (l *Limits) checkSize(events []event.Pending) error {
 	size := 0
 	for i := range events {
 		size += sizeOf(&events[i])
@@ -111,16 +111,21 @@ func longestJSON(m *event.Metadata) int {
 	return 128 + 6*n
 }
 
+// The first second of the year 1 and the last one of 9999, from 1970.
+const firstSecond, lastSecond = -62_135_596_800, 253_402_300_799
+
 // checkBody checks all but the type, and the size of the data.
-func (l Limits) checkBody(e *event.Pending) error {
+func (l *Limits) checkBody(e *event.Pending) error {
 	if e.SchemaVersion < 0 || e.SchemaVersion > 1<<31-1 {
 		return invalid("schema version %d: must be 1 to 2147483647", e.SchemaVersion)
 	}
 	if len(e.ContentType) > l.MaxTypeBytes {
 		return tooLarge("length of the content type in bytes", len(e.ContentType), l.MaxTypeBytes)
 	}
-	if err := event.ValidateName(e.ContentType); err != nil {
-		return invalid("content type %q: %w", e.ContentType, err)
+	if e.ContentType != event.JSON {
+		if err := event.ValidateName(e.ContentType); err != nil {
+			return invalid("content type %q: %w", e.ContentType, err)
+		}
 	}
 	if len(e.Tags) > l.MaxTags {
 		return tooLarge("number of tags", len(e.Tags), l.MaxTags)
@@ -136,13 +141,13 @@ func (l Limits) checkBody(e *event.Pending) error {
 	if err := e.Metadata.Validate(); err != nil {
 		return invalid("%w", err)
 	}
-	if y := e.OccurredAt.Year(); y < 1 || y > 9999 {
+	if at := e.OccurredAt.Unix(); at < firstSecond || at > lastSecond {
 		return invalid("occurred at %v: the year must be 1 to 9999", e.OccurredAt)
 	}
 	return nil
 }
 
-func (l Limits) checkQuery(q Query) error {
+func (l *Limits) checkQuery(q Query) error {
 	entries := 0
 	for _, item := range q {
 		entries += len(item.Types) + len(item.Tags)
@@ -153,7 +158,7 @@ func (l Limits) checkQuery(q Query) error {
 	return q.validate()
 }
 
-func (l Limits) checkKey(bucket, key string) error {
+func (l *Limits) checkKey(bucket, key string) error {
 	for _, part := range [...]struct{ what, text string }{{"bucket", bucket}, {"key", key}} {
 		if len(part.text) > l.MaxKeyBytes {
 			return tooLarge(fmt.Sprintf("length of %s %q… in bytes", part.what, part.text[:32]), len(part.text), l.MaxKeyBytes)
@@ -165,7 +170,7 @@ func (l Limits) checkKey(bucket, key string) error {
 	return nil
 }
 
-func (l Limits) checkOp(o Op) error {
+func (l *Limits) checkOp(o Op) error {
 	if o.Kind < OpPut || o.Kind > OpCheck {
 		return invalid("operation on %s/%s: unknown kind %d", o.Bucket, o.Key, o.Kind)
 	}

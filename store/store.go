@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,7 +19,12 @@ type Store struct {
 	hooks   observe.Hooks
 	now     func() time.Time
 	newID   func(now time.Time) event.ID
-	inline  atomic.Pointer[[]Inline] // nil: none
+
+	systemClock bool      // now is time.Now
+	copier      bool      // the backend has done with a commit when its Append returns
+	free        sync.Pool // of *memory
+
+	inline atomic.Pointer[[]Inline] // nil: none
 }
 
 // Options are the settings of a Store; the zero value works.
@@ -45,10 +51,14 @@ func New(backend Backend, o Options) *Store {
 	case o.Now != nil: // ids are made by the true time
 		newID = func(time.Time) event.ID { return event.NewID() }
 	}
-	if o.Now == nil {
+	systemClock := o.Now == nil
+	if systemClock {
 		o.Now = time.Now
 	}
-	return &Store{backend: backend, limits: o.Limits.withDefaults(), hooks: o.Hooks, now: o.Now, newID: newID}
+	return &Store{
+		backend: backend, limits: o.Limits.withDefaults(), hooks: o.Hooks, now: o.Now, newID: newID,
+		systemClock: systemClock, copier: is[Copier](backend),
+	}
 }
 
 // Backend gives the driver underneath, for its capabilities.

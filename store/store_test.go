@@ -120,3 +120,63 @@ func TestErrorsNameTheOperationAndTheThing(t *testing.T) {
 		}
 	}
 }
+
+// copier is a backend that looks at what it is given, and keeps it although it says that it does not.
+type copier struct {
+	store.Backend
+	got []store.Commit
+}
+
+func (c *copier) CopiesCommits() {}
+
+func (c *copier) Append(ctx context.Context, commit store.Commit) (store.Result, error) {
+	c.got = append(c.got, commit)
+	return c.Backend.Append(ctx, commit)
+}
+
+func TestTheMemoryOfACommitHoldsNothingOfTheCallerAfterwards(t *testing.T) {
+	backend := &copier{Backend: memstore.New(memstore.Options{})}
+	s := store.New(backend, store.Options{})
+	for i, events := range [][]event.Pending{
+		{{Type: "order.placed", Data: []byte("{}")}},
+		{{Type: "order.placed", Data: []byte("{}")}, {Type: "order.paid", Data: []byte("{}")}},
+		{{Type: "order.placed"}},
+	} {
+		if _, err := s.Append(t.Context(), "order-1", store.Any(), events...); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range backend.got[i].Appends[:1] {
+			if e.Stream != "" || e.Events != nil {
+				t.Errorf("commit %d: the memory still holds %+v", i, e)
+			}
+		}
+		if !events[0].ID.IsZero() || events[0].ContentType != "" || !events[0].OccurredAt.IsZero() {
+			t.Errorf("commit %d: the input was changed: %+v", i, events[0])
+		}
+	}
+	var types []string
+	for e, err := range s.ReadLog(t.Context(), store.LogRead{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		types = append(types, e.Type)
+	}
+	if want := []string{"order.placed", "order.placed", "order.paid", "order.placed"}; !slices.Equal(types, want) {
+		t.Errorf("got %v, want %v", types, want)
+	}
+}
+
+func TestALargeCommitAndAFailedOneUseTheirMemoryWell(t *testing.T) {
+	s := store.New(memstore.New(memstore.Options{}), store.Options{})
+	if _, err := s.Append(t.Context(), "order-1", store.Any(), event.Pending{Type: "order.placed"}, event.Pending{Type: "$own"}); !errors.Is(err, store.ErrInvalid) {
+		t.Fatalf("got %v", err)
+	}
+	many := make([]event.Pending, 100)
+	for i := range many {
+		many[i].Type = "order.placed"
+	}
+	res, err := s.Append(t.Context(), "order-1", store.NoStream(), many...)
+	if err != nil || res.First != 1 || res.Last != 100 {
+		t.Errorf("got %+v, %v", res, err)
+	}
+}

@@ -15,19 +15,33 @@ func (b *Backend) Append(ctx context.Context, c store.Commit) (store.Result, err
 	if err := b.usable(ctx); err != nil {
 		return store.Result{}, err
 	}
-	if duplicate, ok, err := b.first(c); ok || err != nil {
+	if duplicate, ok, err := b.first(&c); ok || err != nil {
 		return duplicate, err
 	}
-	if err := b.check(c); err != nil {
+	if err := b.check(&c); err != nil {
 		return store.Result{}, err
 	}
-	res := b.write(c)
+	res := b.write(&c)
 	b.wake()
 	return res, nil
 }
 
+// CopiesCommits implements store.Copier.
+func (b *Backend) CopiesCommits() {}
+
+// recordedAt gives the time of a commit. That which the Store has read will do, but where another commit, which read it
+// later, was faster.
+func (b *Backend) recordedAt(c *store.Commit) int64 {
+	clock := c.Clock()
+	if !b.systemClock || clock.IsZero() {
+		return b.now().UnixMicro()
+	}
+	b.newest = max(b.newest, clock.UnixMicro())
+	return b.newest
+}
+
 // first finds out whether the commit was stored before.
-func (b *Backend) first(c store.Commit) (store.Result, bool, error) {
+func (b *Backend) first(c *store.Commit) (store.Result, bool, error) {
 	var found []event.Recorded
 	for i := range c.Appends {
 		for j := range c.Appends[i].Events {
@@ -39,10 +53,10 @@ func (b *Backend) first(c store.Commit) (store.Result, bool, error) {
 	if found == nil {
 		return store.Result{}, false, nil
 	}
-	return store.FirstResult(c, found)
+	return store.FirstResult(*c, found)
 }
 
-func (b *Backend) check(c store.Commit) error {
+func (b *Backend) check(c *store.Commit) error {
 	for i := range c.Appends {
 		part := &c.Appends[i]
 		s := b.streams[part.Stream]
@@ -68,10 +82,10 @@ func (b *Backend) check(c store.Commit) error {
 	return nil
 }
 
-func (b *Backend) write(c store.Commit) store.Result {
+func (b *Backend) write(c *store.Commit) store.Result {
 	var metadata [512]byte
 	res := store.Result{First: b.log.head() + 1, Versions: make([]event.Version, len(c.Appends))}
-	now := b.now().UnixMicro()
+	now := b.recordedAt(c)
 	for i := range c.Appends {
 		part := &c.Appends[i]
 		s := b.stream(part.Stream)

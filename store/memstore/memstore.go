@@ -24,14 +24,16 @@ type Options struct {
 
 // Backend is a store in memory.
 type Backend struct {
-	now       func() time.Time
-	maxEvents int // of a stream; 0: any
+	now         func() time.Time
+	systemClock bool // now is time.Now
+	maxEvents   int  // of a stream; 0: any
 
 	mu       sync.RWMutex // guards all below
 	closed   bool
 	log      log
 	streams  map[event.StreamID]*stream
 	ids      ids
+	newest   int64 // recorded-at time, in microseconds since 1970
 	buckets  map[string]*bucket
 	revision store.Revision // the last one given out
 	wakers   map[chan struct{}]bool
@@ -40,6 +42,7 @@ type Backend struct {
 var (
 	_ store.Backend      = (*Backend)(nil)
 	_ store.Waker        = (*Backend)(nil)
+	_ store.Copier       = (*Backend)(nil)
 	_ store.Truncator    = (*Backend)(nil)
 	_ store.Importer     = (*Backend)(nil)
 	_ store.BucketLister = (*Backend)(nil)
@@ -47,15 +50,17 @@ var (
 
 // New makes an empty backend.
 func New(o Options) *Backend {
-	if o.Now == nil {
+	systemClock := o.Now == nil
+	if systemClock {
 		o.Now = time.Now
 	}
 	b := &Backend{
-		now:       o.Now,
-		maxEvents: o.MaxEventsPerStream,
-		streams:   map[event.StreamID]*stream{},
-		buckets:   map[string]*bucket{},
-		wakers:    map[chan struct{}]bool{},
+		now:         o.Now,
+		systemClock: systemClock,
+		maxEvents:   o.MaxEventsPerStream,
+		streams:     map[event.StreamID]*stream{},
+		buckets:     map[string]*bucket{},
+		wakers:      map[chan struct{}]bool{},
 	}
 	b.ids.log = &b.log
 	return b

@@ -226,10 +226,10 @@ func (b *Backend) Delete(ctx context.Context, id event.StreamID, expected store.
 	if s == nil && expected.IsAny() {
 		return store.Result{}, store.ErrNotFound
 	}
-	if err := b.check(tombstone); err != nil {
+	if err := b.check(&tombstone); err != nil {
 		return store.Result{}, err
 	}
-	res := b.write(tombstone)
+	res := b.write(&tombstone)
 	s = b.streams[id]
 	s.deleted = true
 	b.truncate(id, s, s.version())
