@@ -78,7 +78,7 @@ func (a *Admin) BenchAppend(ctx context.Context, baseline Baseline, o BenchAppen
 			return AppendFigures{}, err
 		}
 	}
-	run := event.NewID().String()[:13]
+	run := runName()
 	b := appendBench{
 		admin: a, baseline: baseline, options: o,
 		ours:   newWorkload(run, o.Writers, o.EventsPerAppend, o.PayloadBytes),

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"lexigram.dev/events/broker"
-	"lexigram.dev/events/event"
 )
 
 // BrokerBaseline is the bare client's own speed with the same messages, confirmed and acknowledged as our driver does it,
@@ -91,7 +90,7 @@ func MeasureBroker(ctx context.Context, b *broker.Broker, baseline BrokerBaselin
 		return BrokerFigures{}, err
 	}
 	o.withDefaults()
-	name := "lexevents-bench-" + event.NewID().String()[:13]
+	name := "lexevents-bench-" + runName()
 	m := brokerBench{o: o, broker: b, baseline: baseline, group: broker.Group{Name: name, Topics: []string{name}}}
 	err := m.measure(ctx)
 	err = errors.Join(err, m.remove(ctx))

@@ -46,7 +46,7 @@ func (a *Admin) BenchProject(ctx context.Context, baseline Baseline, o BenchRead
 		return ProjectFigures{}, fmt.Errorf("bench project: %w", err)
 	}
 	figures := ProjectFigures{Events: int64(head)}
-	run, round := event.NewID().String()[:13], 0
+	run, round := runName(), 0
 	c, err := compareReads(ctx, baseline, o.Rounds, func() (rate float64, err error) {
 		round++
 		rate, figures.Documents, err = a.project(ctx, fmt.Sprintf("bench-%s-%d", run, round), head)

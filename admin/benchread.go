@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"lexigram.dev/events/event"
 	"lexigram.dev/events/store"
 )
 
@@ -85,7 +84,7 @@ func (a *Admin) fill(ctx context.Context, o BenchRead) error {
 	var (
 		left = o.Events - int64(head)
 		done atomic.Int64
-		w    = newWorkload(event.NewID().String()[:13], fillWriters, fillEvents, o.PayloadBytes)
+		w    = newWorkload(runName(), fillWriters, fillEvents, o.PayloadBytes)
 	)
 	if left <= 0 {
 		return nil

@@ -52,7 +52,7 @@ func (a *Admin) BenchSubscribe(ctx context.Context, baseline Baseline, o BenchSu
 	if err := a.ready(ctx, &o.BenchRead); err != nil {
 		return SubscribeFigures{}, fmt.Errorf("bench subscribe: %w", err)
 	}
-	b := subscribeBench{Admin: a, o: o, run: event.NewID().String()[:13]}
+	b := subscribeBench{Admin: a, o: o, run: runName()}
 	if err := b.measure(ctx, baseline); err != nil {
 		return SubscribeFigures{}, fmt.Errorf("bench subscribe: %w", err)
 	}

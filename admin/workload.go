@@ -32,6 +32,13 @@ type workload struct {
 	position  atomic.Int64
 }
 
+// runName names a run, so that its streams and topics are those of no other: by the random end of an id, since the ids of
+// one moment begin alike.
+func runName() string {
+	id := event.NewID().String()
+	return id[len(id)-12:]
+}
+
 func newWorkload(name string, writers, perAppend, payload int) *workload {
 	w := &workload{name: name, writers: writers, perAppend: perAppend, next: make([]int, writers)}
 	count := max(benchStreams, writers)

@@ -12,6 +12,7 @@ import (
 	"lexigram.dev/events/admin"
 	"lexigram.dev/events/broker"
 	"lexigram.dev/events/checkup"
+	"lexigram.dev/events/config"
 	"lexigram.dev/events/store"
 )
 
@@ -33,15 +34,16 @@ func (a *app) doctor() *cobra.Command {
 		Long: "doctor connects to the store and the broker that are named and checks what an operator would: whether they answer, their\n" +
 			"versions, the user's rights, the clocks, the settings on which durability hangs, free space, missing migrations; and\n" +
 			"what works on the store: how far behind subscriptions, projections and relays are, dead letters, sagas that stand.\n" +
+			"With --config, or where application.yaml is here and neither is named, it examines the configuration too.\n" +
 			"It changes nothing. Each finding is ok, warn or fail, with a cure. It exits with 1 where one is fail.",
 		RunE: a.action(func(ctx context.Context, _ []string) error {
-			if a.storeURL == "" && a.brokerURL == "" {
-				return usagef("doctor: nothing to examine: give --store URL, --broker URL or both, or set %s and %s", storeVariable, brokerVariable)
-			}
 			if o.MaxLag <= 0 || timeout <= 0 {
 				return usagef("doctor: --max-lag and --timeout must be positive")
 			}
-			var findings []checkup.Finding
+			findings, err := a.examineNamed()
+			if err != nil {
+				return err
+			}
 			if a.storeURL != "" {
 				found, err := a.examineStore(ctx, o, timeout)
 				if err != nil {
@@ -63,6 +65,21 @@ func (a *app) doctor() *cobra.Command {
 	cmd.Flags().DurationVar(&o.MaxLag, "max-lag", 5*time.Minute, "how far behind a subscription, projection or relay may be")
 	cmd.Flags().DurationVar(&timeout, "timeout", 15*time.Second, "how long the store, and the broker, may take for all answers")
 	return cmd
+}
+
+// examineNamed asks the configuration, where there is one, what to examine. One that is not valid is a finding.
+func (a *app) examineNamed() ([]checkup.Finding, error) {
+	c, err := a.fromConfig()
+	if err != nil && !errors.Is(err, config.ErrInvalid) {
+		return nil, err
+	}
+	if err == nil && a.storeURL == "" && a.brokerURL == "" {
+		return nil, a.nothingNamed("doctor: nothing to examine", c)
+	}
+	if c == nil && err == nil {
+		return nil, nil
+	}
+	return a.examineConfig(c, err), nil
 }
 
 // examineStore opens the store for reading; where there is none of this version, it opens what is there.

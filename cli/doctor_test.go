@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -39,6 +40,41 @@ func TestDoctorFindsWhatStandsAndWhoMustBeAsked(t *testing.T) {
 	if o.code != 1 || !strings.Contains(o.stdout, "start the server") || strings.Contains(o.stdout+o.stderr, "secret") {
 		t.Errorf("got %+v", o)
 	}
+}
+
+func TestDoctorExaminesWhatAConfigurationNames(t *testing.T) {
+	t.Setenv("LEX_EVENTS_STORE", "")
+	t.Setenv("LEX_EVENTS_BROKER", "")
+	database := filepath.Join(t.TempDir(), "e.db")
+	sqlite := "event_store_backend: sqlite, sqlite: {database: '" + database + "'}"
+	path := configFile(t, "events: {"+sqlite+", env: production, debug: true, version_skew_alerts_enabled: false}\n")
+	if code, _, fault := lex(t, "append", "order-1", "--type", "order.placed", "--data", "{}", "--config", path); code != 0 {
+		t.Fatal(fault)
+	}
+	code, out, fault := lex(t, "doctor", "--config", path)
+	if code != 0 || fault != "" {
+		t.Errorf("exit %d: %s", code, fault)
+	}
+	has(t, out, "ok    config  valid", path+": 5 keys set", "warn  config  broker", "memory broker", "warn  config  debug", "warn  config  alerts", "ok    store   migrations")
+
+	path = configFile(t, "events: {"+sqlite+", event_bus: {backend: nats}, nats: {url: 'nats://u:secret@127.0.0.1:1'}}\n")
+	code, out, fault = lex(t, "doctor", "--timeout", "2s", "--config", path)
+	if code != 1 || strings.Contains(out+fault, "secret") {
+		t.Errorf("exit %d: %s%s", code, out, fault)
+	}
+	has(t, out, "ok    store   migrations", "fail  broker")
+
+	code, out, _ = lex(t, "doctor", "--config", configFile(t, "events:\n  outbx: true\n  outbox: {batch_size: 0}\n"))
+	if code != 1 {
+		t.Errorf("exit %d", code)
+	}
+	has(t, out, "fail  config  valid", ":2:3: outbx: unknown key; did you mean outbox?", "must be at least 1", "2 failed")
+
+	code, _, fault = lex(t, "doctor", "--config", configFile(t, "events:\n"))
+	if code != 2 {
+		t.Errorf("exit %d", code)
+	}
+	has(t, fault, "memory store and the memory broker")
 }
 
 func TestDoctorExaminesEachServer(t *testing.T) {

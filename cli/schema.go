@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lexigram.dev/events/errcode"
 	"lexigram.dev/events/schema/schemalock"
 )
 
@@ -118,7 +119,7 @@ func (a *app) schemaCheck(path, compatibility string) error {
 		return err
 	}
 	if broken := countBreaking(changes); broken > 0 {
-		return fmt.Errorf("schema check: %s", plural(broken, "change")+" would break (mode "+compatibility+")")
+		return incompatible("schema check: %s", plural(broken, "change")+" would break (mode "+compatibility+")")
 	}
 	return fmt.Errorf("schema check: %s is out of date: it does not know of %s that break nothing; run: %s schema snapshot --lock %s, and commit the file",
 		path, plural(int64(len(changes)), "change"), filepath.Base(os.Args[0]), path)
@@ -135,7 +136,7 @@ func (a *app) schemaSnapshot(path string, force bool) error {
 			if err := a.showChanges(slices.DeleteFunc(changes, func(c schemalock.Change) bool { return !c.Breaks })); err != nil {
 				return err
 			}
-			return fmt.Errorf("schema snapshot: nothing was written: %s would break stored events; --force writes them all the same", plural(broken, "change"))
+			return incompatible("schema snapshot: nothing was written: %s would break stored events; --force writes them all the same", plural(broken, "change"))
 		}
 	}
 	if err := schemalock.Take(a.Registry, before).Write(path); err != nil {
@@ -147,6 +148,11 @@ func (a *app) schemaSnapshot(path string, force bool) error {
 	}
 	_, err = fmt.Fprintf(a.stdout, "wrote %s: %s\n", path, plural(types, "event type"))
 	return err
+}
+
+// incompatible is the error of changes that break.
+func incompatible(format string, args ...any) error {
+	return errcode.With(errcode.SchemaIncompatible, fmt.Errorf(format, args...))
 }
 
 func countBreaking(changes []schemalock.Change) (n int64) {
@@ -178,7 +184,7 @@ func (a *app) schemaCompare(path, name string, args []string) error {
 		err = a.showChanges(changes)
 	}
 	if broken := countBreaking(changes); err == nil && broken > 0 {
-		err = fmt.Errorf("schema compare: not %s compatible: %s", mode, plural(broken, "change"))
+		err = incompatible("schema compare: not %s compatible: %s", mode, plural(broken, "change"))
 	}
 	return err
 }

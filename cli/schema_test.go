@@ -67,12 +67,12 @@ func TestTheLockGuardsWhatIsStored(t *testing.T) {
 	has(t, newer(1, "schema", "compare", "order.placed", "1", "2", "--lock", lock), "no version 2 is locked, only 1")
 	has(t, newer(0, "schema", "diff", "--lock", lock, "--json"), `"field":"note"`, `"breaks":false`)
 
-	has(t, broken(1, "schema", "check", "--lock", lock), "BREAKS", "order.placed, field lines: has gone", "1 change would break")
+	has(t, broken(1, "schema", "check", "--lock", lock), "BREAKS", "order.placed, field lines: has gone", "1 change would break", "LEX_ERR_EVT_022")
 	content, err := os.ReadFile(lock)
 	if err != nil {
 		t.Fatal(err)
 	}
-	has(t, broken(1, "schema", "snapshot", "--lock", lock), "nothing was written")
+	has(t, broken(1, "schema", "snapshot", "--lock", lock), "nothing was written", "LEX_ERR_EVT_022")
 	if after, err := os.ReadFile(lock); err != nil || !bytes.Equal(after, content) {
 		t.Errorf("the lock has changed (%v)", err)
 	}

@@ -31,11 +31,15 @@ func (a *app) serve() *cobra.Command {
 			"  /metrics  for Prometheus: events_up, lag of each subscription, projection and relay, dead letters, sagas\n" +
 			"It tells of all programs that work on the store. It asks for no password: keep it within your network.",
 		RunE: a.action(func(ctx context.Context, _ []string) error {
-			if a.storeURL == "" && a.brokerURL == "" {
-				return usagef("serve: nothing to watch: give --store URL, --broker URL or both, or set %s and %s", storeVariable, brokerVariable)
-			}
 			if timeout <= 0 {
 				return usagef("serve: --timeout must be positive")
+			}
+			c, err := a.fromConfig()
+			if err != nil {
+				return err
+			}
+			if a.storeURL == "" && a.brokerURL == "" {
+				return a.nothingNamed("serve: nothing to watch", c)
 			}
 			return a.watch(ctx, monitor.Options{Timeout: timeout}, func(o monitor.Options) error { return a.listen(ctx, addr, o) })
 		}),

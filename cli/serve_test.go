@@ -14,12 +14,19 @@ func TestServeAnswersUntilItIsToldToEnd(t *testing.T) {
 	s := newShell(t)
 	t.Setenv("LEX_EVENTS_BROKER", "")
 	s.append("order-7", "order.placed", "{}")
+	path := configFile(t, "events: {event_store_backend: sqlite, sqlite: {database: '"+strings.TrimPrefix(s.store, "sqlite:")+"'}}\n")
+	for name, args := range map[string][]string{"URLs": {"--store", s.store, "--broker", "memory:"}, "a configuration": {"--config", path, "--store", ""}} {
+		t.Run(name, func(t *testing.T) { answers(t, args) })
+	}
+}
+
+func answers(t *testing.T, args []string) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	out, in := io.Pipe()
 	ended := make(chan int, 1)
 	go func() {
-		code := lexevents().Run(ctx, []string{"serve", "--addr", "127.0.0.1:0", "--store", s.store, "--broker", "memory:"}, nil, in, in)
+		code := lexevents().Run(ctx, append([]string{"serve", "--addr", "127.0.0.1:0"}, args...), nil, in, in)
 		_ = in.Close()
 		ended <- code
 	}()
@@ -65,7 +72,9 @@ func get(t *testing.T, url string) string {
 func TestServeSaysWhyItCannotBegin(t *testing.T) {
 	s := newShell(t)
 	t.Setenv("LEX_EVENTS_BROKER", "")
-	s.refuses(2, []string{"nothing to watch"}, "serve", "--store", "")
+	s.refuses(2, []string{"nothing to watch", "--config"}, "serve", "--store", "")
+	s.refuses(2, []string{"nothing to watch", "memory store and the memory broker"}, "serve", "--store", "", "--config", configFile(t, "events:\n"))
+	s.refuses(1, []string{"outbx", "LEX_ERR_EVT_141"}, "serve", "--store", "", "--config", configFile(t, "events: {outbx: 1}\n"))
 	s.refuses(2, []string{"--timeout"}, "serve", "--timeout", "-1s")
 	s.refuses(1, []string{"migrate up"}, "serve")
 	s.append("order-7", "order.placed", "{}")

@@ -20,10 +20,10 @@ const (
 	ProjectionFailed   Code = "LEX_ERR_EVT_015" // a projection's handler has failed
 	RebuildRefused     Code = "LEX_ERR_EVT_016" // a rebuild cannot begin, go on or be undone
 	ProjectionNotFound Code = "LEX_ERR_EVT_017" // there is no such projection
-	WebhookFailed      Code = "LEX_ERR_EVT_018" // a webhook was not delivered
+	WebhookFailed      Code = "LEX_ERR_EVT_018" // a webhook was not delivered; not given by this version, which has no webhooks
 	Schema             Code = "LEX_ERR_EVT_019" // an event cannot be encoded or decoded
 	Forbidden          Code = "LEX_ERR_EVT_020" // whoever asks may not
-	Streaming          Code = "LEX_ERR_EVT_021" // a live stream to a browser has failed
+	Streaming          Code = "LEX_ERR_EVT_021" // a live stream to a browser has failed; not given by this version, which has no live streams
 	SchemaIncompatible Code = "LEX_ERR_EVT_022" // a type has changed so that stored events break
 	SchemaNotFound     Code = "LEX_ERR_EVT_023" // the type, or this version of it, is not registered
 )

@@ -1,6 +1,7 @@
 // Package otelobserve traces what the engine does with OpenTelemetry: a span for each command, query and handled event,
 // linked through the metadata of events to the span that recorded them, also in other processes and much later; and spans
-// for appends, reads, publishing to a broker, and attempts at its messages. It joins package observe and middleware with the OpenTelemetry API.
+// for appends, reads, publishing to a broker, and attempts at its messages; and for
+// events that another release has written. It joins package observe and middleware with the OpenTelemetry API.
 package otelobserve
 
 import (
@@ -101,6 +102,21 @@ func (t *Tracer) OnDelivery(ctx context.Context, d observe.Delivery) {
 	t.pastOf(ctx, trace.SpanKindConsumer, "attempt "+d.Topic, d.Took, d.Err, attribute.String("messaging.destination.name", d.Topic),
 		attribute.String("messaging.consumer.group.name", d.Group), attribute.Int("lexigram.attempt", d.Attempt),
 		attribute.Int("lexigram.deliveries", d.Deliveries), attribute.String("lexigram.outcome", string(d.Outcome)))
+}
+
+// OnSkew implements observe.SkewHook. The span is always made, if need be as a trace of its own, and is an error: it is rare,
+// and somebody has to replace this program.
+func (t *Tracer) OnSkew(ctx context.Context, s observe.Skew) {
+	_, span := t.tracer.Start(ctx, "version skew "+s.Type, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
+		attribute.String("lexigram.consumer", s.Consumer), attribute.String("lexigram.reason", s.Reason), attribute.String("lexigram.type", s.Type),
+		attribute.Int("lexigram.schema_version", s.SchemaVersion), attribute.String("lexigram.event_id", s.EventID),
+		attribute.String("lexigram.stream", s.Stream), attribute.Int64("lexigram.position", s.Position), attribute.String("lexigram.tenant", s.Tenant),
+		attribute.Bool("lexigram.parked", s.Parked)))
+	span.SetStatus(codes.Error, "another release wrote this event: "+s.Reason)
+	if s.Err != nil {
+		span.RecordError(s.Err)
+	}
+	span.End()
 }
 
 func (t *Tracer) past(ctx context.Context, name string, took time.Duration, err error, attributes ...attribute.KeyValue) {

@@ -38,6 +38,7 @@ type Options struct {
 //	published_messages_total{topic,status}, publish_duration_seconds{topic}   status is ok, or error: not confirmed
 //	deliveries_total{group,topic,outcome}, delivery_duration_seconds{group,topic}   attempts at messages; outcome is an observe.Outcome
 //	redeliveries_total{group,topic}             first attempts at messages that the broker had given out before
+//	version_skews_total{consumer,reason,type}   events of another release that this program cannot read; reason is unknown_type or newer_version
 type Observer struct {
 	executions     *prometheus.CounterVec
 	durations      *prometheus.HistogramVec // this and the others are nil without histograms
@@ -48,6 +49,7 @@ type Observer struct {
 	appendTimes    prometheus.Histogram
 	readTimes      *prometheus.HistogramVec
 	broker         brokerMetrics
+	skews          *prometheus.CounterVec
 }
 
 // New makes an observer and registers its metrics. A name that is taken, or is none for Prometheus, is an error.
@@ -71,8 +73,9 @@ func New(r prometheus.Registerer, o Options) (*Observer, error) {
 		appended:   prometheus.NewCounter(prometheus.CounterOpts{Namespace: o.Prefix, Name: "append_events_total", Help: "Events that were stored."}),
 		reads:      counter("reads_total", "Reads of streams and of the log.", "scope", "status", "error"),
 		read:       counter("read_events_total", "Events that were read.", "scope"),
+		skews:      counter("version_skews_total", "Events of another release that this program cannot read.", "consumer", "reason", "type"),
 	}
-	all := []prometheus.Collector{m.executions, m.active, m.appends, m.appended, m.reads, m.read}
+	all := []prometheus.Collector{m.executions, m.active, m.appends, m.appended, m.reads, m.read, m.skews}
 	if !o.WithoutHistograms {
 		m.durations = prometheus.NewHistogramVec(times("duration_seconds", "How long commands, queries and events took to handle."), []string{"kind", "name"})
 		m.appendTimes = prometheus.NewHistogram(times("append_duration_seconds", "How long appends took."))
@@ -124,6 +127,11 @@ func (m *Observer) OnRead(_ context.Context, r observe.Read) {
 	if m.readTimes != nil {
 		m.readTimes.WithLabelValues(scope).Observe(r.Took.Seconds())
 	}
+}
+
+// OnSkew implements observe.SkewHook. Alert on any increase: the events wait until this program is replaced.
+func (m *Observer) OnSkew(_ context.Context, s observe.Skew) {
+	m.skews.WithLabelValues(s.Consumer, s.Reason, s.Type).Inc()
 }
 
 // Step counts what is being handled now, attempt by attempt. For the rest, give the observer to the bus as a hook.

@@ -114,6 +114,23 @@ events_reads_total{error="",scope="log",status="ok"} 1
 `, "events_append_events_total", "events_appends_total", "events_read_events_total", "events_reads_total")
 }
 
+func TestEventsOfAnotherReleaseAreCountedByConsumerAndReason(t *testing.T) {
+	r := prometheus.NewPedanticRegistry()
+	m, err := promobserve.New(r, promobserve.Options{})
+	must(t, err)
+	hooks, err := observe.NewHooks(m)
+	must(t, err)
+	for _, reason := range []string{"unknown_type", "newer_version", "newer_version"} {
+		hooks.Skew(t.Context(), observe.Skew{Consumer: "projection/orders/1", Reason: reason, Type: "order.placed", Parked: true})
+	}
+	quiet := hooks.WithoutSkewAlerts()
+	quiet.Skew(t.Context(), observe.Skew{Consumer: "projection/orders/1", Reason: "unknown_type", Type: "order.placed"})
+	compare(t, r, `
+events_version_skews_total{consumer="projection/orders/1",reason="newer_version",type="order.placed"} 2
+events_version_skews_total{consumer="projection/orders/1",reason="unknown_type",type="order.placed"} 1
+`, "events_version_skews_total")
+}
+
 func TestWithoutHistogramsThereAreNone(t *testing.T) {
 	r := prometheus.NewPedanticRegistry()
 	m, err := promobserve.New(r, promobserve.Options{WithoutHistograms: true})
