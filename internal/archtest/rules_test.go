@@ -112,7 +112,7 @@ func anyClient(s source) []string {
 	if engine, _ := level("."); own < engine {
 		return testClients[s.pkg]
 	}
-	return slices.Concat(slices.Collect(maps.Values(clients))...)
+	return slices.Concat(append(slices.Collect(maps.Values(clients)), testClients[s.pkg])...)
 }
 
 // isStandard: only paths of the standard library have no dot in their first element.
