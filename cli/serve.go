@@ -29,6 +29,7 @@ func (a *app) serve() *cobra.Command {
 			"  /healthz  200 as long as the process answers\n" +
 			"  /readyz   200 where the store and the broker answer, else 503, with JSON that says which does not\n" +
 			"  /metrics  for Prometheus: events_up, lag of each subscription, projection and relay, dead letters, sagas\n" +
+			"Store and broker are those of the URLs, or of --config, or of application.yaml where it is here and no URL is given.\n" +
 			"It tells of all programs that work on the store. It asks for no password: keep it within your network.",
 		RunE: a.action(func(ctx context.Context, _ []string) error {
 			if timeout <= 0 {

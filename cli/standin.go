@@ -51,7 +51,7 @@ func (a *app) examineConfig(c *config.Config, err error) []checkup.Finding {
 	if errors.As(err, &faults) {
 		findings := make([]checkup.Finding, len(faults.Faults))
 		for i, f := range faults.Faults {
-			findings[i] = checkup.Finding{Part: part, Check: "valid", Level: checkup.Fail, Found: f.Error(), Cure: "mend it there; lexevents explain 141 tells more"}
+			findings[i] = checkup.Finding{Part: part, Check: "valid", Level: checkup.Fail, Found: f.Error(), Cure: "mend the file or the variable, or name another file with --config (see: lexevents explain 141)"}
 		}
 		return findings
 	}

@@ -34,11 +34,13 @@ func decode(topic string, d *amqp.Delivery) (m broker.Message, before int) {
 				m.Time = time.UnixMilli(ms).UTC()
 			}
 			continue
-		case headerDeliveries, "x-delivery-count":
+		case headerDeliveries, headerCount:
 			before += number(value)
 			continue
 		}
-		if !ofServer(name) {
+		if own, escaped := strings.CutPrefix(name, headerEscape); escaped {
+			m.Headers[portName(own)] = clean(asText(value))
+		} else if !ofServer(name) {
 			m.Headers[portName(name)] = clean(asText(value))
 		}
 	}
@@ -57,6 +59,9 @@ func decode(topic string, d *amqp.Delivery) (m broker.Message, before int) {
 	m.ID = clean(m.ID)
 	return m, before
 }
+
+// headerCount is how often the server has delivered the message before.
+const headerCount = "x-delivery-count"
 
 // ofServer reports whether the server has added a header: how often and why it has moved the message.
 func ofServer(name string) bool {

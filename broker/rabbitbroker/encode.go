@@ -15,6 +15,7 @@ const (
 	headerID         = "lexigram:id"         // where it is too long for the property
 	headerTime       = "lexigram:time"       // ms since 1970; the property has seconds only
 	headerDeliveries = "lexigram:deliveries" // before the message was put into a delay queue
+	headerEscape     = "lexigram:h:"         // before a header's name that the server uses, too
 )
 
 // CloudEvents' binding for AMQP names the attributes with either prefix; it is to be written with the first.
@@ -53,6 +54,8 @@ func encode(m *broker.Message) (amqp.Publishing, error) {
 		}
 		if attribute, ok := strings.CutPrefix(name, prefixPort); ok {
 			name = prefixAMQP + attribute
+		} else if ofServer(name) || name == headerCount {
+			name = headerEscape + name
 		}
 		if len(name) > maxShort {
 			return p, tooLarge("length of the name of header %.40s… in bytes: %d is over the limit of %d", name, len(name), maxShort)

@@ -18,6 +18,7 @@ func FuzzMessage(f *testing.F) {
 	f.Add(" id ", "", "ce_type", "  ", "content-type", "", []byte(nil), int64(0))
 	f.Add("a/b%", "%", "lex_id", "%41", "x-%", "ä", []byte{0, 0xff}, int64(-1))
 	f.Add("e1", "k", "nats-msg-id", "a b", "lexigram-id", "c", []byte("x"), int64(1))
+	f.Add("e1", "k", "x-delivery-count", "5", "x-death-reason", "rejected", []byte("x"), int64(1)) // as the server calls its own
 	port := broker.New(membroker.New(membroker.Options{}), broker.Options{})
 	f.Fuzz(func(t *testing.T, id, key, name, value, name2, value2 string, body []byte, ms int64) {
 		want := broker.Message{
