@@ -203,6 +203,7 @@ type modelTask struct {
 	visit, of               int
 	open, done, undone      bool
 	inFlight, unknown       bool
+	claimed                 bool // by who owns the instance now
 	attempts, interruptions int
 	retryAt, due            time.Time
 	key                     event.ID
@@ -292,7 +293,7 @@ func (m *model) task(n int) (*modelTask, error) {
 }
 
 func (m *model) add(t *modelTask, kind string) {
-	t.open, t.kind = true, kind
+	t.open, t.kind, t.claimed = true, kind, t.inFlight
 	t.key = event.DerivedID(event.DerivedID(event.ID{}, string(m.stream)), fmt.Sprintf("%s %d %s#%d", kind, len(m.tasks)+1, t.step, t.visit))
 	m.tasks = append(m.tasks, t)
 }
@@ -496,7 +497,7 @@ func (m *model) attempt(f *fact) error {
 			t.unknown = true
 			t.interruptions++
 		}
-		t.inFlight, t.retryAt = true, time.Time{}
+		t.inFlight, t.claimed, t.retryAt = true, true, time.Time{}
 	}
 	return nil
 }

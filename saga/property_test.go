@@ -194,8 +194,7 @@ func (w *walker) did(err error) {
 		if w.isFormer {
 			return
 		}
-		w.open = nil // a dead process answers nothing
-		w.must(w.trial.TakeOver())
+		w.takeOver() // a dead process answers nothing
 		return
 	}
 	w.must(err)
@@ -204,15 +203,23 @@ func (w *walker) did(err error) {
 func (w *walker) look() {
 	open, err := w.trial.Look("walk", "1")
 	w.open = open
+	for w.takeFacts(); err == nil && len(open) > 0; open = open[1:] {
+		if task := w.keyed(open[0].Key); task == nil || !task.claimed {
+			w.Fatalf("an attempt at %s was begun, and the history does not say that this owner begins it\n%s", open[0].Step, w.story())
+		}
+	}
 	w.complete = err == nil
 	w.did(err)
-	for _, a := range open {
-		if task := w.keyed(a.Key); task == nil && err == nil {
-			facts, _ := factsOf(w.log, "saga_walk-1")
-			if w.seen == len(facts) {
-				w.Fatalf("attempt at %s has a key that nothing has: %s", a.Step, a.Key)
-			}
-		}
+}
+
+// takeOver lets another worker have the instance, who has begun nothing of it yet.
+func (w *walker) takeOver(definitions ...saga.Definer) {
+	w.Helper()
+	w.open = nil
+	w.must(w.trial.TakeOver(definitions...))
+	w.takeFacts()
+	for _, t := range w.model.tasks {
+		t.claimed = false
 	}
 }
 
@@ -254,15 +261,14 @@ func (w *walker) move() {
 		}
 	case "take over":
 		w.former = append(w.former, w.open...)
-		w.open = nil
-		w.must(w.trial.TakeOver())
+		w.takeOver()
 	case "away": // to a worker that lacks the definition
 		other, err := (&spec{Steps: []specStep{{Name: "other", Attempts: 1}}}).definition(w.world, 2)
 		w.must(err)
-		w.former, w.open = append(w.former, w.open...), nil
-		w.must(w.trial.TakeOver(other))
+		w.former = append(w.former, w.open...)
+		w.takeOver(other)
 		w.look()
-		w.must(w.trial.TakeOver(w.home))
+		w.takeOver(w.home)
 	case "wait":
 		w.trial.Jump(time.Duration(rapid.IntRange(1, 30).Draw(w.T, "seconds")) * time.Second)
 	case "wait long":

@@ -272,6 +272,43 @@ func TestBranchesKeepEachOthersChangesWhateverTheStartWasWrittenIn(t *testing.T)
 	})
 }
 
+func TestAnAttemptThatAnotherHasTakenOverIsLetGoOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := memory(t)
+		begun := make(chan context.Context, 2)
+		calls := 0
+		d := define(t, "taken", 1, saga.Step[order]{Name: "a", Action: func(ctx context.Context, _ *order) error {
+			begun <- ctx
+			if calls++; calls > 1 {
+				return nil
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}})
+		o := brief(t)
+		o.Timeout = time.Hour
+		set := newSet(t, log, o, d)
+		run(t, set)
+		start(t, set, "taken", "7", order{})
+		first := <-begun
+		// Another worker believes that the instance is his, and says that he tries.
+		other, err := saga.NewTrial(t.Context(), log, o, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if attempts, err := other.Look("taken", "7"); err != nil || len(attempts) != 1 {
+			t.Fatal(attempts, err)
+		}
+		time.Sleep(time.Minute) //nolint:forbidigo // in a bubble; much less than the timeout
+		if first.Err() == nil {
+			t.Error("the attempt whose outcome is void goes on")
+		}
+		if d := detail(t, log, "taken", "7"); d.Status != saga.StatusCompleted || calls != 2 {
+			t.Errorf("after %d calls it is %s: %s", calls, d.Status, story(d))
+		}
+	})
+}
+
 func TestTheReasonOutlivesASuspension(t *testing.T) {
 	trial, err := saga.NewTrial(t.Context(), memory(t), saga.Options{NoCompensation: true}, define(t, "one", 1,
 		saga.Step[order]{Name: "a", Action: func(context.Context, *order) error { return saga.Permanent(errSupplier) }}))
