@@ -21,6 +21,7 @@ import (
 	"lexigram.dev/events/outbox"
 	"lexigram.dev/events/projection"
 	"lexigram.dev/events/saga"
+	"lexigram.dev/events/stream"
 )
 
 // App is an engine with the parts that a configuration asks for. Register handlers, projections, sagas and further parts,
@@ -33,6 +34,7 @@ type App struct {
 	hooks   observe.Hooks
 	bus     *eventbus.Bus
 	cache   *querycache.Cache
+	feed    *stream.Feed
 	turn    sync.Mutex // of projections, one at a time
 
 	mu          sync.Mutex // guards what follows
@@ -237,7 +239,7 @@ func (a *App) Run(ctx context.Context) error {
 
 // prepare gives the parts that the configuration asks for.
 func (a *App) prepare(ctx context.Context, projections []*projection.Projection) ([]events.Runner, error) {
-	var runners []events.Runner
+	runners := []events.Runner{a.feed}
 	if a.config.Handlers.Enabled && len(a.bus.Handlers()) > 0 {
 		if err := a.bus.Declare(ctx); err != nil { // before the outbox publishes
 			return nil, err

@@ -72,24 +72,24 @@ type Outbox struct {
 	Table string `koanf:"table" default:"outbox" form:"name"`
 }
 
-// Streaming is about live streams of events to clients. The engine has no such part by itself: these are for the
-// program, or the package, that serves them.
+// Streaming is the live feed of the log to people and browsers: App.Stream and App.StreamHandler.
 type Streaming struct {
-	// How many events wait for a slow client.
+	// How many live events wait for a subscriber. One with more waiting reads the log for itself until it has caught up, and
+	// is disconnected when it takes nothing for 10 s.
 	BufferSize int `koanf:"buffer_size" default:"1000" min:"100"`
 
-	// How many events are sent at once.
+	// How many events are read from the log, and given to a subscriber, at once.
 	BatchSize int `koanf:"batch_size" default:"100" min:"1"`
 
 	// How often the log is looked at when no wake-up comes.
 	PollInterval time.Duration `koanf:"poll_interval_ms" default:"100" unit:"ms" min:"10ms"`
 
-	// How many clients there may be.
+	// How many subscribers there may be at the same time in this process.
 	MaxSubscribers int `koanf:"max_subscribers" default:"100" min:"1"`
 
-	// Serve WebSockets.
+	// Serve WebSockets too, beside Server-Sent Events.
 	EnableWebSocket bool `koanf:"enable_websocket" default:"true"`
 
-	// How often an idle WebSocket is pinged.
+	// How often an idle WebSocket is pinged. One that does not answer within 10 s is closed.
 	WebSocketPingInterval time.Duration `koanf:"websocket_ping_interval" default:"30" unit:"s" min:"5"`
 }

@@ -225,33 +225,10 @@ func file(t *testing.T, text string) string {
 	return strings.ReplaceAll(text, "DATABASE", "'"+filepath.Join(t.TempDir(), "e.db")+"'")
 }
 
-// pending are keys that no part of the engine reads yet: they are handed to the program.
-var pending = map[string]func(t *testing.T){
-	"streaming.buffer_size": streaming("buffer_size: 200", func(s Streaming) any { return s.BufferSize }, 200),
-	"streaming.batch_size":  streaming("batch_size: 7", func(s Streaming) any { return s.BatchSize }, 7),
-	"streaming.poll_interval_ms": streaming("poll_interval_ms: 20", func(s Streaming) any { return s.PollInterval },
-		20*time.Millisecond),
-	"streaming.max_subscribers":  streaming("max_subscribers: 3", func(s Streaming) any { return s.MaxSubscribers }, 3),
-	"streaming.enable_websocket": streaming("enable_websocket: false", func(s Streaming) any { return s.EnableWebSocket }, false),
-	"streaming.websocket_ping_interval": streaming("websocket_ping_interval: 1m", func(s Streaming) any { return s.WebSocketPingInterval },
-		time.Minute),
-}
-
-func streaming(text string, get func(Streaming) any, want any) func(*testing.T) {
-	return func(t *testing.T) {
-		if got := get(opened(t, "{streaming: {"+text+"}}").Config().Streaming); got != want {
-			t.Errorf("got %v, want %v", got, want)
-		}
-	}
-}
-
 func TestEachKeyHasAnEffect(t *testing.T) {
 	rows := effects()
 	for _, k := range keys() {
 		effect := rows[k.path]
-		if effect == nil {
-			effect = pending[k.path]
-		}
 		if effect == nil {
 			t.Errorf("%s has no row in this test: show its effect", k.path)
 			continue
@@ -266,7 +243,7 @@ func TestEachKeyHasAnEffect(t *testing.T) {
 
 func effects() map[string]func(t *testing.T) {
 	rows := map[string]func(t *testing.T){}
-	for _, part := range []map[string]func(t *testing.T){generalEffects(), storeEffects(), busEffects(), brokerEffects(), backgroundEffects(), stepEffects()} {
+	for _, part := range []map[string]func(t *testing.T){generalEffects(), storeEffects(), busEffects(), brokerEffects(), backgroundEffects(), stepEffects(), streamEffects()} {
 		for path, effect := range part {
 			rows[path] = effect
 		}

@@ -19,6 +19,7 @@ import (
 	"lexigram.dev/events/schema"
 	"lexigram.dev/events/store"
 	"lexigram.dev/events/store/memstore"
+	"lexigram.dev/events/stream"
 )
 
 // Options are what a program brings that no file can say; the zero value works for the memory backends alone.
@@ -189,6 +190,7 @@ func (a *App) assemble(w *watch, o Options) error {
 		hooks = hooks.WithoutSkewAlerts()
 	}
 	a.hooks = hooks
+	a.feed = stream.New(a.Store(), a.streamOptions())
 	if a.bus, err = eventbus.New(a.Broker(), a.Schema(), a.config.group(), a.busOptions(hooks)); err != nil {
 		return err
 	}

@@ -22,10 +22,10 @@ var layers = [][]string{
 	{"internal/everystore", "store/sqlitestore/sqlitebaseline", "store/pgstore/pgbaseline", "store/mongostore/mongobaseline", "store/redisstore/redisbaseline"},                         // what a driver is measured against
 	{"broker/redisbroker/redisbaseline", "broker/rabbitbroker/rabbitbaseline", "broker/kafkabroker/kafkabaseline", "broker/natsbroker/natsbaseline"},                                    // what brokers are measured against
 	{"broker/membroker", "broker/redisbroker", "broker/rabbitbroker", "broker/kafkabroker", "broker/natsbroker", "broker/watermillbroker", "broker/brokertest", "internal/cloudevents"}, // the drivers of the port; events as messages
-	{"aggregate/aggregatetest", "eventbus", "projection", "saga", "schedule", "command/remote", "migrate", "broker/natsbroker/embedded"},                                                // L4
+	{"aggregate/aggregatetest", "eventbus", "projection", "saga", "schedule", "command/remote", "migrate", "stream", "broker/natsbroker/embedded"},                                      // L4
 	{"outbox", "saga/sagatest"},        // sends what eventbus receives
 	{"outbox/pgxoutbox", "middleware"}, // lets the outbox use pgx; what stands around all handlers
-	{"middleware/fieldtags", "middleware/breaker", "middleware/ratelimit", "middleware/querycache", "schedule/cron", "observe/promobserve", "observe/otelobserve"}, // its leaves, each with a library
+	{"middleware/fieldtags", "middleware/breaker", "middleware/ratelimit", "middleware/querycache", "schedule/cron", "stream/websocket", "observe/promobserve", "observe/otelobserve"}, // its leaves, each with a library
 	{"."},                              // L5, the Engine
 	{"admin", "config"},                // L6
 	{"drivers", "monitor", "eventsfx"}, // L7
@@ -66,6 +66,7 @@ var clients = map[string][]string{
 	"middleware/ratelimit":               {"golang.org/x/time/rate"},
 	"middleware/querycache":              {"github.com/hashicorp/golang-lru/v2"},
 	"schedule/cron":                      {"github.com/netresearch/go-cron"},
+	"stream/websocket":                   {"github.com/coder/websocket"},
 	"monitor":                            {"github.com/prometheus/client_golang/prometheus"},
 	"observe/promobserve":                {"github.com/prometheus/client_golang/prometheus"},
 	"observe/otelobserve":                {"go.opentelemetry.io/otel"},
@@ -78,7 +79,7 @@ var clients = map[string][]string{
 var testClients = map[string][]string{
 	"broker/natsbroker": {"github.com/nats-io/nats-server/v2"}, // with users and permissions
 	"outbox":            {"github.com/jackc/pgx/v5", "modernc.org/sqlite"},
-	"config":            {"github.com/santhosh-tekuri/jsonschema/v6"}, // as editors check a file
+	"config":            {"github.com/coder/websocket", "github.com/santhosh-tekuri/jsonschema/v6"}, // as editors check a file
 	"saga":              {"pgregory.net/rapid"},                       // makes up what its property test tries
 }
 
