@@ -23,7 +23,7 @@ const (
 	WebhookFailed      Code = "LEX_ERR_EVT_018" // a webhook was not delivered; not given by this version, which has no webhooks
 	Schema             Code = "LEX_ERR_EVT_019" // an event cannot be encoded or decoded
 	Forbidden          Code = "LEX_ERR_EVT_020" // whoever asks may not
-	Streaming          Code = "LEX_ERR_EVT_021" // a live stream to a browser has failed; not given by this version, which has no live streams
+	Streaming          Code = "LEX_ERR_EVT_021" // a live stream to a browser has failed
 	SchemaIncompatible Code = "LEX_ERR_EVT_022" // a type has changed so that stored events break
 	SchemaNotFound     Code = "LEX_ERR_EVT_023" // the type, or this version of it, is not registered
 )
