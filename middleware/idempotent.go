@@ -210,27 +210,9 @@ func (i *idempotent) keep(ctx context.Context, place string, k kept) error {
 
 // hold renews the lease while f runs. The context that f gets ends when the lease is lost.
 func (i *idempotent) hold(ctx context.Context, l *lease.Lease, f func(ctx context.Context) error) error {
-	working, cancel := context.WithCancel(ctx)
-	renewing, end := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for pause(renewing, i.o.Lease/3) {
-			err := l.Renew(renewing)
-			if err == nil || renewing.Err() != nil {
-				continue
-			}
-			i.o.OnError(fmt.Errorf("hold an idempotency key: %w", err))
-			if errors.Is(err, lease.ErrLost) {
-				cancel()
-				return
-			}
-		}
-	}()
+	working, stop := l.Hold(ctx, func(err error) { i.o.OnError(fmt.Errorf("hold an idempotency key: %w", err)) })
 	defer func() {
-		end()
-		<-done
-		cancel()
+		stop()
 		if err := l.Release(context.WithoutCancel(ctx)); err != nil && !errors.Is(err, lease.ErrLost) { // it expires then
 			i.o.OnError(fmt.Errorf("release an idempotency key: %w", err))
 		}

@@ -84,7 +84,7 @@ func (s *Server) oncePerKey(ctx context.Context, r *incoming) (*outcome, error) 
 	if kept, err := s.kept(ctx, r, key); kept != nil || err != nil { // the one before us has finished
 		return kept, err
 	}
-	working, stop := s.holding(context.WithValue(ctx, keyContext{}, s.topic+"\n"+scope), r, lease)
+	working, stop := lease.Hold(context.WithValue(ctx, keyContext{}, s.topic+"\n"+scope), func(err error) { s.report(r, "hold its key", err) })
 	o, keeping := s.runAndKeep(working, r, key)
 	stop()
 	switch {
@@ -188,26 +188,6 @@ func (s *Server) acquire(ctx context.Context, r *incoming, key string) (*lease.L
 			return nil, err
 		}
 	}
-}
-
-// holding renews a lease until stop is called. The context ends when the lease is lost.
-func (s *Server) holding(ctx context.Context, r *incoming, l *lease.Lease) (_ context.Context, stop func()) {
-	working, cancel := context.WithCancel(ctx)
-	renewing, end := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for pause(renewing, leaseTTL/3) == nil {
-			if err := l.Renew(renewing); err != nil && renewing.Err() == nil {
-				s.report(r, "hold its key", err)
-				if errors.Is(err, lease.ErrLost) {
-					cancel()
-					return
-				}
-			}
-		}
-	}()
-	return working, func() { end(); <-done; cancel() }
 }
 
 // insist waits out the faults of the store until ctx ends. A conflict is none.
