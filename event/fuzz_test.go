@@ -14,8 +14,19 @@ import (
 // a rule of the documentation.
 func FuzzStreamID(f *testing.F) {
 	for _, seed := range [][2]string{
-		{"order", "7"}, {"order", "eu-7"}, {"or-der", "7"}, {"", "7"}, {"order", ""}, {"order", "-"}, {"bestellung", "Käthe 7"}, {"a", "\x00"},
-		{"a\u0085", "b"}, {"a", "\xff"}, {"a", "\ufffd"}, {"\u2028", "\ufeff"}, {"<&>", "\\\""},
+		{"order", "7"},
+		{"order", "eu-7"},
+		{"or-der", "7"},
+		{"", "7"},
+		{"order", ""},
+		{"order", "-"},
+		{"bestellung", "Käthe 7"},
+		{"a", "\x00"},
+		{"a\u0085", "b"},
+		{"a", "\xff"},
+		{"a", "\ufffd"},
+		{"\u2028", "\ufeff"},
+		{"<&>", "\\\""},
 	} {
 		f.Add(seed[0], seed[1])
 	}

@@ -80,7 +80,7 @@ var testClients = map[string][]string{
 	"broker/natsbroker": {"github.com/nats-io/nats-server/v2"}, // with users and permissions
 	"outbox":            {"github.com/jackc/pgx/v5", "modernc.org/sqlite"},
 	"config":            {"github.com/coder/websocket", "github.com/santhosh-tekuri/jsonschema/v6"}, // as editors check a file
-	"saga":              {"pgregory.net/rapid"},                       // makes up what its property test tries
+	"saga":              {"pgregory.net/rapid"},                                                     // makes up what its property test tries
 }
 
 // onlyFor names the only packages that may import these. Their own tests may too, and so may what stands on the last line.
