@@ -1,11 +1,16 @@
 package rabbitbroker_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -154,5 +159,59 @@ func TestABadURLIsRefusedWithoutShowingIt(t *testing.T) {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not name every fault: %s", err, want)
 		}
+	}
+}
+
+func TestAConnectionThatEndsDuringTheLoginIsMadeAgain(t *testing.T) {
+	v := newVhost(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	var serving sync.WaitGroup
+	t.Cleanup(serving.Wait)
+	ctx, stop := context.WithCancel(context.Background())
+	t.Cleanup(stop)
+	t.Cleanup(func() { _ = listener.Close() })
+	serving.Go(func() {
+		for first := true; ; first = false {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			if first {
+				hangUpDuringLogin(t, client, v.server.Host)
+				continue
+			}
+			serving.Go(func() { carry(ctx, client, v.server.Host) })
+		}
+	})
+	openURL(t, v.url(listener.Addr().String()), rabbitbroker.Options{})
+}
+
+// hangUpDuringLogin lets the server say its first word, and ends the connection when the client answers.
+func hangUpDuringLogin(t *testing.T, client net.Conn, target string) {
+	defer client.Close()
+	server, err := net.Dial("tcp", target)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer server.Close()
+	const hello, frame = 8, 7 // bytes of the protocol's name, and of what is before a frame's content
+	word := make([]byte, frame)
+	if _, err := io.CopyN(server, client, hello); err != nil {
+		t.Error(err)
+		return
+	}
+	if _, err := io.ReadFull(server, word); err != nil {
+		t.Error(err)
+		return
+	}
+	start := io.MultiReader(bytes.NewReader(word), io.LimitReader(server, int64(binary.BigEndian.Uint32(word[3:]))+1))
+	if _, err := io.Copy(client, start); err != nil {
+		t.Error(err)
+		return
+	}
+	if _, err := io.ReadFull(client, word); err != nil { // of its answer
+		t.Error(err)
 	}
 }

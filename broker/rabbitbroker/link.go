@@ -59,13 +59,20 @@ func (l *link) connect(ctx context.Context, patience time.Duration) (*connection
 		begun = time.Now()
 		pause = broker.Retry{Initial: 50 * time.Millisecond, Max: 2 * time.Second}.WithDefaults()
 	)
+	guesses := 0
 	for failures := 1; ; failures++ {
 		c, err := l.dial(ctx)
 		if err == nil {
 			return c, nil
 		}
 		wait := pause.Pause(failures)
-		if !errors.Is(err, broker.ErrUnavailable) || time.Since(begun)+wait > patience {
+		if isGuess(err) {
+			guesses++
+		} else {
+			guesses = 0
+		}
+		passes := errors.Is(err, broker.ErrUnavailable) || guesses == 1
+		if !passes || time.Since(begun)+wait > patience {
 			return nil, err
 		}
 		select {
@@ -76,6 +83,12 @@ func (l *link) connect(ctx context.Context, patience time.Duration) (*connection
 			return nil, broker.ErrClosed
 		}
 	}
+}
+
+// isGuess reports whether the client has guessed that it was refused, since the connection ended during the login. So does
+// RabbitMQ end it for a wrong password, and so can the network: it is believed the second time.
+func isGuess(err error) bool {
+	return errors.Is(err, amqp.ErrCredentials) || errors.Is(err, amqp.ErrVhost)
 }
 
 func (l *link) live() *connection {
