@@ -57,7 +57,7 @@ func streamEffects() map[string]func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					w, sub := fed(t, "{streaming: {buffer_size: 200}}")
 					w.log(t, events)
-					time.Sleep(time.Minute)
+					<-time.After(time.Minute)
 					if _, err := sub.Next(t.Context()); !errors.Is(err, want) {
 						t.Errorf("%d events: got %v, want %v", events, err, want)
 					}
@@ -100,25 +100,28 @@ func streamEffects() map[string]func(t *testing.T) {
 		"streaming.enable_websocket": func(t *testing.T) {
 			for enabled, want := range map[string]int{"true": http.StatusSwitchingProtocols, "false": http.StatusBadRequest} {
 				url := served(t, opened(t, "{streaming: {enable_websocket: "+enabled+"}}"))
-				conn, response, _ := ws.Dial(t.Context(), url, nil)
+				conn, response, err := ws.Dial(t.Context(), url, nil) //nolint:bodyclose // the connection is closed instead
 				if response == nil || response.StatusCode != want {
-					t.Errorf("%s: got %v", enabled, response)
+					t.Fatalf("%s: got %v, %v", enabled, response, err)
 				}
 				if conn != nil {
 					_ = conn.CloseNow()
 				}
-				response, err := http.Get(url + "?after=0")
-				if err != nil || response.Header.Get("Content-Type") != "text/event-stream" {
-					t.Errorf("got %v, %v", response, err)
+				events, err := http.Get(url + "?after=0")
+				if err != nil {
+					t.Fatal(err)
 				}
-				_ = response.Body.Close()
+				defer events.Body.Close()
+				if got := events.Header.Get("Content-Type"); got != "text/event-stream" {
+					t.Errorf("got %s", got)
+				}
 			}
 		},
 		"streaming.websocket_ping_interval": func(t *testing.T) {
 			w := opened(t, "{streaming: {websocket_ping_interval: 5s}}") // the least; so this takes as long
 			pinged := make(chan struct{}, 1)
 			start := time.Now()
-			conn, _, err := ws.Dial(t.Context(), served(t, w), &ws.DialOptions{OnPingReceived: func(context.Context, []byte) bool {
+			conn, _, err := ws.Dial(t.Context(), served(t, w), &ws.DialOptions{OnPingReceived: func(context.Context, []byte) bool { //nolint:bodyclose // the connection is closed instead
 				pinged <- struct{}{}
 				return false
 			}})

@@ -79,12 +79,12 @@ func TestASlowSubscriberIsDisconnectedAndResumesAndOthersDoNotWait(t *testing.T)
 			add(t, s, "order-1", "order.placed", 1)
 			synctest.Wait()
 		}
-		time.Sleep(time.Minute - 1)
+		<-time.After(time.Minute - 1)
 		synctest.Wait()
 		if feed.Subscribers() != 2 {
 			t.Error("it is disconnected too early")
 		}
-		time.Sleep(1)
+		<-time.After(1)
 		synctest.Wait()
 		if feed.Subscribers() != 1 {
 			t.Error("it keeps its place")
@@ -108,13 +108,13 @@ func TestOneWhoTakesIsNotDisconnectedByABurstBeyondItsBuffer(t *testing.T) {
 		add(t, s, "order-1", "order.placed", 50)
 		synctest.Wait()
 		for i := range event.Position(25) {
-			time.Sleep(59 * time.Second)
+			<-time.After(59 * time.Second)
 			wants(t, sub, 2+2*i, 3+2*i)
 		}
 		if got := sub.Position(); got != 51 {
 			t.Errorf("it is at %d", got)
 		}
-		time.Sleep(time.Hour) // it is told of nothing, so it need not take
+		<-time.After(time.Hour) // it is told of nothing, so it need not take
 		add(t, s, "order-1", "order.placed", 1)
 		wants(t, sub, 52, 52)
 	})
@@ -242,7 +242,7 @@ func TestAnOutageIsToldAndWaitedOutByThoseWhoFollowAndThoseWhoCatchUp(t *testing
 		add(t, s, "order-1", "order.placed", 1)
 		var catching sync.WaitGroup
 		catching.Go(func() { wants(t, subscribe(t, feed, store.Filter{}, 0), 1, 10) })
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		if told.Load() < 3 || feed.Health(t.Context()) == nil {
 			t.Errorf("told %d times, health %v", told.Load(), feed.Health(t.Context()))
 		}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -29,8 +28,14 @@ func serving(t *testing.T, h http.Handler) (url string, left chan struct{}) {
 	return server.URL, left
 }
 
+// answer is what a request got. Its body is closed when the test ends.
+type answer struct {
+	status int
+	header http.Header
+}
+
 // get asks for events. What comes is read by lines.
-func get(t *testing.T, url, last string) (response *http.Response, lines *bufio.Scanner, gone func()) {
+func get(t *testing.T, url, last string) (a answer, lines *bufio.Scanner, gone func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
@@ -42,12 +47,12 @@ func get(t *testing.T, url, last string) (response *http.Response, lines *bufio.
 		r.Header.Set("Last-Event-ID", last)
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err = client.Do(r)
+	response, err := client.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = response.Body.Close() })
-	return response, bufio.NewScanner(response.Body), cancel
+	return answer{response.StatusCode, response.Header}, bufio.NewScanner(response.Body), cancel
 }
 
 // block reads up to an empty line.
@@ -71,7 +76,7 @@ func TestABrowserGetsFramesAndResumesFromItsLastEventID(t *testing.T) {
 	add(t, s, "order-1", "order.placed", 3)
 
 	response, lines, gone := get(t, url, "")
-	if got := response.Header.Get("Content-Type"); got != "text/event-stream" {
+	if got := response.header.Get("Content-Type"); got != "text/event-stream" {
 		t.Errorf("it is %s", got)
 	}
 	if got := block(t, lines); got != "id: 3" { // to resume from, if nothing comes
@@ -167,10 +172,13 @@ func TestRequestsAreRefusedBeforeAnythingIsSent(t *testing.T) {
 		{url, "99", http.StatusBadRequest},
 		{url + "?category=", "", http.StatusBadRequest},
 	} {
-		response, _, _ := get(t, c.url, c.last)
-		body, _ := io.ReadAll(response.Body)
-		if response.StatusCode != c.want || strings.Contains(string(body), "order-1") {
-			t.Errorf("%s: got %d %s, want %d", c.url, response.StatusCode, body, c.want)
+		response, lines, _ := get(t, c.url, c.last)
+		body := ""
+		for lines.Scan() {
+			body += lines.Text()
+		}
+		if response.status != c.want || strings.Contains(body, "order-1") {
+			t.Errorf("%s: got %d %s, want %d", c.url, response.status, body, c.want)
 		}
 	}
 	if len(asked) != 1 || asked[0] != "secret" {
@@ -180,8 +188,8 @@ func TestRequestsAreRefusedBeforeAnythingIsSent(t *testing.T) {
 		t.Errorf("%d subscribers are left", n)
 	}
 	subscribe(t, feed, store.Filter{}, 0)
-	if response, _, _ := get(t, url, ""); response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
-		t.Errorf("one too many: got %d", response.StatusCode)
+	if response, _, _ := get(t, url, ""); response.status != http.StatusServiceUnavailable || response.header.Get("Retry-After") == "" {
+		t.Errorf("one too many: got %d", response.status)
 	}
 }
 

@@ -59,8 +59,8 @@ func (s *Subscription) Next(ctx context.Context) ([]event.Recorded, error) {
 		if err != nil || len(events) > 0 {
 			return events, err
 		}
-		switch {
-		case to == nothing:
+		switch to {
+		case nothing:
 			select {
 			case <-s.ready:
 			case <-s.ended:

@@ -65,15 +65,22 @@ func (w *world) add(t *testing.T, stream event.StreamID) {
 
 func (w *world) dial(t *testing.T, query string, o *ws.DialOptions) *ws.Conn {
 	t.Helper()
-	conn, response, err := ws.Dial(t.Context(), w.url+query, o)
+	conn, _, err := ws.Dial(t.Context(), w.url+query, o) //nolint:bodyclose // the connection is closed instead
 	if err != nil {
 		t.Fatal(err)
 	}
-	if response.Body != nil {
-		_ = response.Body.Close()
-	}
 	t.Cleanup(func() { _ = conn.CloseNow() })
 	return conn
+}
+
+// refused gives the status with which a handshake is refused.
+func (w *world) refused(t *testing.T, query string, header http.Header) int {
+	t.Helper()
+	_, response, err := ws.Dial(t.Context(), w.url+query, &ws.DialOptions{HTTPHeader: header}) //nolint:bodyclose // it is in memory
+	if err == nil {
+		t.Fatal("it is accepted")
+	}
+	return response.StatusCode
 }
 
 func next(t *testing.T, conn *ws.Conn) string {
@@ -189,19 +196,21 @@ func TestWhoMayNotIsClosedWith4401BeforeAnythingIsSent(t *testing.T) {
 func TestWhatCannotBeServedIsRefusedBeforeTheHandshake(t *testing.T) {
 	w := serving(t, stream.Everyone, stream.Options{MaxSubscribers: 1}, websocket.Options{})
 	response, err := http.Get(w.url)
-	if err != nil || response.StatusCode != http.StatusBadRequest {
-		t.Errorf("no WebSocket: got %v, %v", response, err)
+	if err != nil {
+		t.Fatal(err)
 	}
-	_ = response.Body.Close()
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusBadRequest {
+		t.Errorf("no WebSocket: got %d", response.StatusCode)
+	}
 	for query, want := range map[string]int{"?after=x": http.StatusBadRequest, "?after=7": http.StatusBadRequest, "": http.StatusForbidden} {
-		_, response, err := ws.Dial(t.Context(), w.url+query, &ws.DialOptions{HTTPHeader: http.Header{"Origin": {"https://evil.example"}}})
-		if err == nil || response.StatusCode != want {
-			t.Errorf("%q: got %v, %v; want %d", query, response, err, want)
+		if got := w.refused(t, query, http.Header{"Origin": {"https://evil.example"}}); got != want {
+			t.Errorf("%q: got %d, want %d", query, got, want)
 		}
 	}
 	w.dial(t, "", nil)
-	if _, response, err := ws.Dial(t.Context(), w.url, nil); err == nil || response.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("one too many: got %v, %v", response, err)
+	if got := w.refused(t, "", nil); got != http.StatusServiceUnavailable {
+		t.Errorf("one too many: got %d", got)
 	}
 }
 
@@ -238,7 +247,7 @@ func Example() {
 	go func() { done <- feed.Run(ctx) }() // in an application: engine.AddRunners(feed)
 	server := httptest.NewServer(websocket.NewHandler(feed, stream.Everyone, websocket.Options{}))
 	defer server.Close()
-	conn, _, err := ws.Dial(ctx, server.URL+"?after=0&type=order.placed", nil)
+	conn, _, err := ws.Dial(ctx, server.URL+"?after=0&type=order.placed", nil) //nolint:bodyclose // the connection is closed instead
 	if err != nil {
 		fmt.Println(err)
 		return
