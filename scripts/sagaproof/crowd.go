@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -107,7 +108,25 @@ func (c *crowd) stop() error {
 		})
 	}
 	ending.Wait()
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("%w; the workers said: %s", err, c.said())
+	}
+	return nil
+}
+
+// enough is how much of what the workers said is shown.
+const enough = 4 << 10
+
+// said gives the first report of the race detector, or else the last that the workers have said.
+func (c *crowd) said() []byte {
+	all, err := os.ReadFile(filepath.Join(c.task.Folder, "stderr"))
+	if err != nil {
+		return []byte(err.Error())
+	}
+	if i := bytes.Index(all, []byte("WARNING: DATA RACE")); i >= 0 {
+		return all[i:min(len(all), i+enough)]
+	}
+	return all[max(0, len(all)-enough):]
 }
 
 // wait waits; false when ctx ended before.

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 
 // small is a proof that takes seconds.
 func small(store, sabotage string) *proof {
-	return &proof{instances: 300, workers: 3, over: 4 * time.Second, patience: time.Minute, store: store, sabotage: sabotage}
+	return &proof{instances: 300, workers: 3, over: 4 * time.Second, patience: 4 * time.Minute, store: store, sabotage: sabotage}
 }
 
 func TestSagasAreAsTheLedgerSaysAfterKillsAndFreezes(t *testing.T) {
