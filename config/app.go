@@ -34,6 +34,7 @@ type App struct {
 	hooks   observe.Hooks
 	bus     *eventbus.Bus
 	cache   *querycache.Cache
+	voids   map[string][]string // Options.VoidedBy
 	feed    *stream.Feed
 	turn    sync.Mutex // of projections, one at a time
 
@@ -58,7 +59,7 @@ func (a *App) Metrics() prometheus.Gatherer { return a.metrics }
 func (a *App) Bus() *eventbus.Bus { return a.bus }
 
 // QueryCache gives the cache of query results, which Options.VoidedBy belongs to; nil where query_bus.enable_caching is
-// false. Its Handle wants to be told of events.
+// false. While the App runs, the events that Options.VoidedBy names make its results void.
 func (a *App) QueryCache() *querycache.Cache { return a.cache }
 
 // AggregateOptions are those of repositories and deciders: snapshots and the cache.
@@ -240,6 +241,11 @@ func (a *App) Run(ctx context.Context) error {
 // prepare gives the parts that the configuration asks for.
 func (a *App) prepare(ctx context.Context, projections []*projection.Projection) ([]events.Runner, error) {
 	runners := []events.Runner{a.feed}
+	if a.cache != nil && len(a.voids) > 0 {
+		runners = append(runners, &voids{
+			log: a.Store(), cache: a.cache, voidedBy: a.voids, projections: projections, onError: a.onError("query cache"),
+		})
+	}
 	if a.config.Handlers.Enabled && len(a.bus.Handlers()) > 0 {
 		if err := a.bus.Declare(ctx); err != nil { // before the outbox publishes
 			return nil, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -46,7 +47,8 @@ type Options struct {
 	// to nil: they stay as they are.
 	Middleware func(kind middleware.Kind, steps []Step) []Step
 
-	// VoidedBy names the event types that make cached results of a query void; see package querycache. Defaults to none.
+	// VoidedBy names the event types that make cached results of a query void, while the App runs; see package querycache.
+	// Defaults to none.
 	VoidedBy map[string][]string
 }
 
@@ -198,7 +200,7 @@ func (a *App) assemble(w *watch, o Options) error {
 	if change == nil {
 		change = func(_ middleware.Kind, steps []Step) []Step { return steps }
 	}
-	a.cache = kit.cache
+	a.cache, a.voids = kit.cache, maps.Clone(o.VoidedBy)
 	return errors.Join(
 		a.Commands().Use(middleware.Commands(bare(change(middleware.Command, kit.commands()))...)),
 		a.Queries().Use(middleware.Queries(bare(change(middleware.Query, kit.queries()))...)),
