@@ -47,6 +47,8 @@ type entry struct {
 	id   event.ID  // zero: a new one
 	at   time.Time // when it occurred
 
+	origin event.Metadata // of the event itself; only that of started counts
+
 	// started
 	Definition  int             `json:"definition,omitempty"` // its version
 	Style       string          `json:"style,omitempty"`      // steps or manager
@@ -138,5 +140,11 @@ func decodeEntry(r *event.Recorded) (*entry, error) {
 		return nil, fmt.Errorf("event %s at position %d of stream %s: %w: %w", r.Type, r.Position, r.Stream, store.ErrCorrupt, err)
 	}
 	e.kind, e.id, e.at = r.Type, r.ID, r.OccurredAt
+	if e.kind == typeStarted {
+		var err error
+		if e.origin, err = r.Metadata(); err != nil {
+			return nil, fmt.Errorf("event %s at position %d of stream %s: %w: %w", r.Type, r.Position, r.Stream, store.ErrCorrupt, err)
+		}
+	}
 	return e, nil
 }

@@ -139,8 +139,9 @@ func (s *service) keep(draft *draft, own event.ID, t *trigger, e *event.Recorded
 func (s *service) begin(draft *draft, newest reactor, own event.ID, t *trigger, e *event.Recorded) error {
 	kept := slices.Clone(draft.kept)
 	data, err := newest.initial()
-	if err == nil {
-		err = draft.add(s.started(newest, "", data))
+	origin, unreadable := e.Metadata()
+	if err = errors.Join(err, unreadable); err == nil {
+		err = draft.add(s.started(newest, "", origin, data))
 	}
 	if err == nil {
 		err = react(draft, newest, own, t, e)

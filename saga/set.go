@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"lexigram.dev/events/event"
 	"lexigram.dev/events/store"
 )
 
@@ -125,7 +126,7 @@ func (s *Set) Health(ctx context.Context) error {
 
 // Start begins an instance of an orchestrated saga with its data, and returns when that is durable. The id is the caller's:
 // starting it again with the same data does nothing, so that a start can be repeated; with other data it gives ErrExists.
-// The correlation, by which instances are found, defaults to the context's metadata.
+// The metadata in the context (actor, tenant, trace, correlation) goes along with all that is done for the instance.
 func (s *Set) Start(ctx context.Context, saga, id string, data any, o StartOptions) error {
 	if err := s.start(ctx, saga, id, data, o); err != nil {
 		return named("start saga", saga, id, err)
@@ -137,7 +138,8 @@ func (s *Set) Start(ctx context.Context, saga, id string, data any, o StartOptio
 type StartOptions struct {
 	// Version of the definition. Defaults to the newest that the Set has.
 	Version int
-	// Correlation is what the instance belongs to; many may have the same. At most 128 bytes. Defaults to none.
+	// Correlation is what the instance belongs to; instances are found by it, and many may have the same. At most 128 bytes.
+	// Defaults to none.
 	Correlation string
 }
 
@@ -167,7 +169,7 @@ func (s *Set) start(ctx context.Context, saga, id string, data any, o StartOptio
 		return fmt.Errorf("%w: %w", store.ErrInvalid, err)
 	}
 	draft := newDraft(newState(saga, id), s.o.Now())
-	if err := draft.add(s.started(definition, o.Correlation, raw)); err != nil {
+	if err := draft.add(s.started(definition, o.Correlation, event.MetadataFrom(ctx), raw)); err != nil {
 		return err
 	}
 	err = draft.append(ctx, s.log, true)
@@ -194,10 +196,10 @@ func (s *Set) service(saga string) (*service, error) {
 	return s.services[i], nil
 }
 
-func (s *Set) started(definition Definer, correlation string, data json.RawMessage) *entry {
+func (s *Set) started(definition Definer, correlation string, origin event.Metadata, data json.RawMessage) *entry {
 	_, version := definition.identity()
 	return &entry{
-		kind: typeStarted, Definition: version, Style: definition.style(), Correlation: correlation, Data: data,
+		kind: typeStarted, origin: origin, Definition: version, Style: definition.style(), Correlation: correlation, Data: data,
 		Signals: definition.signals(), Retention: s.o.Retention,
 	}
 }

@@ -33,6 +33,7 @@ type state struct {
 	definition  int
 	style       string
 	correlation string
+	origin      event.Metadata  // of what has started it: who, for which tenant, in which trace
 	begunAs     json.RawMessage // the data at the start
 	signals     []string        // that the definition knows
 	retention   time.Duration
@@ -172,7 +173,7 @@ func (s *state) apply(e *entry) error {
 func (s *state) start(e *entry) {
 	s.phase, s.definition, s.style, s.correlation = phaseRunning, e.Definition, e.Style, e.Correlation
 	s.begunAs, s.data, s.signals, s.retention = e.Data, e.Data, e.Signals, e.Retention
-	s.changedAt, s.kept = e.at, nil
+	s.origin, s.changedAt, s.kept = e.origin, e.at, nil
 	if s.startedAt.IsZero() {
 		s.startedAt = e.at
 	}

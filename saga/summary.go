@@ -1,6 +1,7 @@
 package saga
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -129,11 +130,10 @@ func (sum *summary) instance(saga, id string, changed time.Time) Instance {
 
 func fromMicro(n int64) time.Time { return time.UnixMicro(n).UTC() }
 
-// metadata of the events of an instance.
+// metadata of the events of an instance, and of what is done for it: that of what has started it.
 func (s *state) metadata() event.Metadata {
-	m := event.Metadata{CorrelationID: s.correlation}
-	if m.CorrelationID == "" {
-		m.CorrelationID = string(s.stream)
-	}
+	m := s.origin
+	m.CorrelationID = cmp.Or(s.correlation, m.CorrelationID, string(s.stream))
+	m.CausationID = ""
 	return m
 }
