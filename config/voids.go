@@ -24,8 +24,10 @@ type voids struct {
 	onError     func(err error)
 }
 
-// refollow is how long it takes until the log is followed again after a fault.
-const refollow = time.Second
+const (
+	refollow = time.Second      // until the log is followed again after a fault
+	lateness = 10 * time.Second // how long projections are waited for; results that are kept after that end by their age
+)
 
 // Name implements events.Runner, as do Run and Health.
 func (v *voids) Name() string { return "query cache" }
@@ -47,7 +49,12 @@ func (v *voids) Run(ctx context.Context) error {
 		if err := v.follow(ctx, feed, handled); err != nil && ctx.Err() == nil {
 			v.onError(err)
 		}
-		wait(ctx, refollow)
+		select {
+		case err := <-ended: // the store is closed, say
+			return err
+		case <-time.After(refollow):
+		case <-ctx.Done():
+		}
 	}
 	return <-ended
 }
@@ -94,17 +101,24 @@ func (v *voids) again(ctx context.Context, handled <-chan struct{}) {
 		case <-ctx.Done():
 			return
 		}
-		head, err := v.log.Head(ctx)
-		for _, p := range v.projections {
-			if err == nil {
-				err = p.WaitFor(ctx, head)
-			}
-		}
-		if err != nil && ctx.Err() == nil {
+		if err := v.handledAll(ctx); err != nil && ctx.Err() == nil {
 			v.onError(err)
 		}
 		v.voidAll()
 	}
+}
+
+// handledAll waits until the projections have handled what the log holds, for a time.
+func (v *voids) handledAll(ctx context.Context) error {
+	ctx, stop := context.WithTimeout(ctx, lateness)
+	defer stop()
+	head, err := v.log.Head(ctx)
+	for _, p := range v.projections {
+		if err == nil {
+			err = p.WaitFor(ctx, head)
+		}
+	}
+	return err
 }
 
 func (v *voids) voidAll() { v.cache.Void(slices.Collect(maps.Keys(v.voidedBy))...) }

@@ -17,13 +17,13 @@ func TestWhoTheTenantAndTheTraceGoAlongWithAllThatIsDone(t *testing.T) {
 		Actor: "ada", Tenant: "north", CorrelationID: "request 7", CausationID: "command 7",
 		TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 	}
-	want := origin
-	want.CausationID = ""
 	check := func(what string, got event.Metadata) {
 		t.Helper()
-		got.CausationID = "" // the task's key
-		if got.Actor != want.Actor || got.Tenant != want.Tenant || got.TraceParent != want.TraceParent || got.CorrelationID != want.CorrelationID {
-			t.Errorf("%s: %+v, want %+v", what, got, want)
+		if got.Actor != origin.Actor || got.Tenant != origin.Tenant || got.TraceParent != origin.TraceParent || got.CorrelationID != origin.CorrelationID {
+			t.Errorf("%s: %+v, want that of %+v", what, got, origin)
+		}
+		if got.CausationID == origin.CausationID {
+			t.Errorf("%s: its cause is not what has started the instance", what)
 		}
 	}
 	log := store.New(memstore.New(memstore.Options{}), store.Options{})
@@ -62,7 +62,7 @@ func TestWhoTheTenantAndTheTraceGoAlongWithAllThatIsDone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Both begin before anybody runs them, so what goes along comes out of the log.
+	// It begins before anybody runs it, so what goes along comes out of the log.
 	if err := set.Start(event.WithMetadata(t.Context(), origin), "walk", "1", struct{}{}, saga.StartOptions{}); err != nil {
 		t.Fatal(err)
 	}

@@ -185,7 +185,7 @@ func TestE11ARelayRunsOnceDeliversWhatIsQueuedAndStops(t *testing.T) {
 	}
 }
 
-func TestE12APublishedEventChangesARowInTheOrderOfItsAggregate(t *testing.T) {
+func TestE12PublishedEventsAreAppliedInTheOrderOfTheirAggregate(t *testing.T) {
 	s := newShop(t, aggregate.Options{})
 	bus := newBus(t, s, "rows", eventbus.Options{Topic: "shop", Topics: []string{"events.order"}})
 	var mu sync.Mutex
