@@ -276,10 +276,10 @@ func TestAnAttemptThatAnotherHasTakenOverIsLetGoOf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := memory(t)
 		begun := make(chan context.Context, 2)
-		calls := 0
+		var calls atomic.Int32 // the attempt that is let go of may still run
 		d := define(t, "taken", 1, saga.Step[order]{Name: "a", Action: func(ctx context.Context, _ *order) error {
 			begun <- ctx
-			if calls++; calls > 1 {
+			if calls.Add(1) > 1 {
 				return nil
 			}
 			<-ctx.Done()
@@ -303,8 +303,8 @@ func TestAnAttemptThatAnotherHasTakenOverIsLetGoOf(t *testing.T) {
 		if first.Err() == nil {
 			t.Error("the attempt whose outcome is void goes on")
 		}
-		if d := detail(t, log, "taken", "7"); d.Status != saga.StatusCompleted || calls != 2 {
-			t.Errorf("after %d calls it is %s: %s", calls, d.Status, story(d))
+		if d := detail(t, log, "taken", "7"); d.Status != saga.StatusCompleted || calls.Load() != 2 {
+			t.Errorf("after %d calls it is %s: %s", calls.Load(), d.Status, story(d))
 		}
 	})
 }

@@ -322,14 +322,20 @@ func (t *bustest) collect(ctx context.Context, b *broker.Broker, one task, want 
 	return total - missing, err
 }
 
-// cleanUp removes the groups where the broker can: they would keep messages for ever.
+// cleanUp removes the groups where the broker can: they would keep messages for ever. A consumer that was killed stays a
+// member until its session is over, and as long its group is refused.
 func (t *bustest) cleanUp(b *broker.Broker, one task) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), t.patience)
 	defer cancel()
-	err := errors.Join(b.RemoveGroup(ctx, one.group()), b.RemoveGroup(ctx, one.deadGroup()),
-		b.RemoveGroup(ctx, broker.Group{Name: "dead-letters", Topics: []string{one.dead()}}))
-	if errors.Is(err, broker.ErrUnsupported) {
-		return nil
+	var faults []error
+	for _, g := range []broker.Group{one.group(), one.deadGroup(), {Name: "dead-letters", Topics: []string{one.dead()}}} {
+		err := b.RemoveGroup(ctx, g)
+		for errors.Is(err, broker.ErrRefused) && wait(ctx, time.Second) {
+			err = b.RemoveGroup(ctx, g)
+		}
+		if !errors.Is(err, broker.ErrUnsupported) {
+			faults = append(faults, err)
+		}
 	}
-	return err
+	return errors.Join(faults...)
 }
