@@ -28,7 +28,7 @@ type Subscription struct {
 	// Guarded by feed.mu.
 	position event.Position   // up to where everything was given to the subscriber
 	follows  bool             // Run puts into queue what is behind live
-	live     event.Position   // while it follows: what is up to here and behind position is read from the log first
+	live     event.Position   // queue begins behind it: what is up to here and behind position is read from the log first
 	queue    []event.Recorded // at most BufferSize
 	behind   bool             // the buffer was full, and it has not caught up since
 	inside   bool             // of Next
@@ -167,7 +167,7 @@ func (s *Subscription) take() (events []event.Recorded, to event.Position, err e
 	case len(s.rest) > 0:
 		events, s.rest = s.rest, nil
 		return events, nothing, nil
-	case s.follows && s.position < s.live:
+	case s.position < s.live && (s.follows || len(s.queue) > 0): // it may have overflowed already
 		return nil, s.live, nil
 	case len(s.queue) > 0:
 		n := min(len(s.queue), s.feed.o.BatchSize)
